@@ -1,0 +1,1 @@
+"""Facts of what happened, and what is made of them: log lines and metrics."""

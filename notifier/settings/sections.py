@@ -1,0 +1,218 @@
+"""Every setting with its default. Environment names are `NOTIFIER_<SECTION>__<NAME>`."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown names are errors, and errors never echo the input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class HttpSettings(Section):
+    """The API's listener and what it accepts."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=1, le=65535, description="unset: 8000")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names answered to; PUBLIC_URL's host is always among them"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks whose X-Forwarded-* headers are believed"
+    )
+    max_body_bytes: int = Field(30 * MIB, ge=KIB)
+    max_json_depth: int = Field(32, ge=4, le=200)
+    max_concurrency: int = Field(400, ge=1, description="requests at once; more get 503")
+    request_timeout_s: float = Field(30, gt=0)
+    grace_s: float = Field(10, ge=0, description="time for requests in flight at shutdown")
+
+
+class DatabaseSettings(Section):
+    """Where the queue lives. Unset: SQLite in DATA_DIR."""
+
+    url: SecretStr | None = Field(
+        None, description="sqlite:///path or postgresql://user:pw@host/name"
+    )
+    migrate: Literal["auto", "wait"] | None = Field(
+        None, description="unset: auto on SQLite and in dev, wait on PostgreSQL"
+    )
+    migrate_wait_s: float = Field(60, ge=0)
+    writers: int = Field(2, ge=1, le=16, description="writer threads on PostgreSQL (SQLite: 1)")
+    readers: int = Field(4, ge=1, le=64, description="reader threads")
+    group_max: int = Field(200, ge=1, le=2000, description="members of one group commit")
+    queue_max: int = Field(5000, ge=1, description="writes waiting for a commit; more get 503")
+    write_timeout_s: float = Field(10, gt=0, description="wait for a commit to begin, then 503")
+    lock_timeout_s: float = Field(30, gt=0)
+
+
+class RelaySettings(Section):
+    """One upstream SMTP server."""
+
+    url: SecretStr | None = None
+    username: SecretStr | None = None
+    password: SecretStr | None = None
+    connections: int = Field(10, ge=1, le=200)
+    mails_per_connection: int = Field(100, ge=1)
+    idle_close_s: float = Field(30, gt=0)
+    connection_age_s: float = Field(300, gt=0)
+    connect_timeout_s: float = Field(30, gt=0)
+    command_timeout_s: float = Field(300, gt=0, description="banner, EHLO, AUTH, MAIL, RCPT")
+    data_timeout_s: float = Field(120, gt=0, description="DATA until 354")
+    block_timeout_s: float = Field(180, gt=0, description="a block of the body")
+    dot_timeout_s: float = Field(600, gt=0, description="final dot until its reply")
+    rest_s: float = Field(60, gt=0, description="longest rest of a relay that does not answer")
+
+
+class MailboxSettings(Section):
+    """The capture server and its inbox."""
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int | None = Field(None, ge=1, le=65535, description="unset: 1025")
+    compat_port: int | None = Field(None, ge=1, le=65535, description="unset: 8025")
+    password: SecretStr | None = Field(None, description="HTTP basic; needed off loopback")
+    ephemeral: bool = False
+    max_messages: int = Field(5000, ge=1)
+    max_total_bytes: int = Field(512 * MIB, ge=MIB)
+    max_age_s: float = Field(30 * 86400, gt=0)
+    max_message_bytes: int = Field(32 * MIB, ge=KIB)
+    max_recipients: int = Field(1000, ge=1)
+    max_connections: int = Field(200, ge=1)
+
+
+class OpsSettings(Section):
+    """Health and metrics on a port of their own."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=1, le=65535)
+
+
+class DevSettings(Section):
+    """Switches of `notifier dev` alone."""
+
+    open: bool = Field(False, description="in a container: stands in for the loopback test")
+    send_for_real: bool = Field(False, description="allow relays that are not on loopback")
+
+
+class MailSettings(Section):
+    """Who mails are from."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
+    )
+
+    from_: str | None = Field(None, alias="from")
+    return_path: str | None = None
+    helo_name: str | None = None
+
+
+class BrandSettings(Section):
+    """What fills the shipped base template."""
+
+    name: str = "Notifier"
+    url: str | None = None
+    logo: str | None = None
+    color: str = Field("#3b5bdb", pattern=r"^#[0-9a-fA-F]{6}$")
+    address: str | None = None
+
+
+class TemplateSettings(Section):
+    """Own template folders, searched before the shipped set."""
+
+    dirs: tuple[Path, ...] = ()
+
+
+class KeySettings(Section):
+    """An API key declared by settings instead of by `notifier keys create`."""
+
+    secret: SecretStr | None = None
+    project: str = "default"
+    scopes: tuple[str, ...] = ("send", "read", "templates", "registrations")
+
+
+class LimitSettings(Section):
+    """Bounds on one call."""
+
+    recipients: int = Field(50, ge=1)
+    subject_chars: int = Field(400, ge=1)
+    text_bytes: int = Field(MIB, ge=1)
+    html_bytes: int = Field(MIB, ge=1)
+    message_bytes: int = Field(25 * MIB, ge=KIB)
+    variables_bytes: int = Field(256 * KIB, ge=KIB)
+
+
+class DispatchSettings(Section):
+    """The delivery wing."""
+
+    seats: int = Field(20, ge=1, le=1000, description="mails under way at once")
+    lease_s: float = Field(30, gt=1)
+    poll_s: float = Field(2, gt=0)
+    attempts: int = Field(12, ge=1, description="tries that reached MAIL before `failed`")
+    backoff_first_s: float = Field(30, gt=0)
+    backoff_max_s: float = Field(7200, gt=0)
+    life_s: float = Field(86400, gt=0, description="default life of a message")
+    on_ambiguous: Literal["retry", "hold"] = "retry"
+    grace_s: float = Field(10, ge=0)
+
+
+class RegistrationSettings(Section):
+    """The sign-up flow."""
+
+    link_url: str | None = Field(
+        None, description="own page for the link, with {token}; unset: PUBLIC_URL/confirm?t="
+    )
+    redirect_to: tuple[str, ...] = Field((), description="allowed redirect targets")
+    life_s: float = Field(86400, gt=0, description="life of a link")
+    code_life_s: float = Field(900, gt=0)
+    code_tries: int = Field(5, ge=1, le=20)
+    resend_wait_s: float = Field(60, ge=0)
+    outstanding: int = Field(3, ge=1, le=10)
+
+
+class RetentionSettings(Section):
+    """How long things are kept after they are final."""
+
+    bytes_s: float = Field(7 * 86400, ge=0)
+    notifications_s: float = Field(30 * 86400, ge=0)
+    idempotency_s: float = Field(86400, ge=3600)
+    registrations_s: float = Field(7 * 86400, ge=0)
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: console on a terminal, else JSON lines"
+    )
+
+
+class Settings(Section):
+    """All of them. `is_dev` is set by the role (`notifier dev`), not by the environment."""
+
+    is_dev: bool = False
+    data_dir: Path = Path(".data")
+    public_url: str | None = None
+    secret_key: tuple[SecretStr, ...] = Field((), description="newest first; older ones decrypt")
+    capture_url: SecretStr | None = Field(None, description="capture server outside dev")
+    smtp_url: SecretStr | None = Field(None, exclude=True)
+    http: HttpSettings = HttpSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    relays: dict[str, RelaySettings] = Field(default_factory=dict)
+    mailbox: MailboxSettings = MailboxSettings()
+    ops: OpsSettings = OpsSettings()
+    dev: DevSettings = DevSettings()
+    mail: MailSettings = MailSettings()
+    brand: BrandSettings = BrandSettings()
+    templates: TemplateSettings = TemplateSettings()
+    keys: dict[str, KeySettings] = Field(default_factory=dict)
+    limits: LimitSettings = LimitSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    registration: RegistrationSettings = RegistrationSettings()
+    retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
