@@ -87,12 +87,28 @@ class Forbidden(Refused):
     code = "forbidden"
 
 
+class RateLimited(Refused):
+    """More than `limit` calls in `window_s` seconds; there is room again after `retry_after_s`."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self, detail: str, *, limit: int, window_s: int, retry_after_s: int
+    ) -> None:
+        super().__init__(detail)
+        self.limit = limit
+        self.window_s = window_s
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(NotifierError):
     """Ours, and it passes: the same call may succeed after `retry_after_s` seconds."""
 
     code = "unavailable"
 
-    def __init__(self, detail: str, *, code: str | None = None, retry_after_s: int = 1) -> None:
+    def __init__(
+        self, detail: str, *, code: str | None = None, retry_after_s: int = 1
+    ) -> None:
         super().__init__(detail, code=code)
         self.retry_after_s = retry_after_s
 
