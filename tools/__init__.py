@@ -1,0 +1,1 @@
+"""What `run.py` runs inside `.venv` beside pytest and Notifier itself."""
