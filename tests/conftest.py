@@ -1,9 +1,34 @@
 """Fixtures for every room."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from pydantic import SecretStr
+
+from notifier.settings.sections import DatabaseSettings
+from tests.support.postgres import fresh_database, postgres_server
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """All async tests run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One PostgreSQL server for the whole run, started when a test first needs it."""
+    with postgres_server(tmp_path_factory.mktemp("pg") / "data") as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
+    """Settings for an empty database, once for each of the two."""
+    if request.param == "sqlite":
+        yield DatabaseSettings(url=SecretStr(f"sqlite:///{tmp_path}/notifier.db"))
+        return
+    server: str = request.getfixturevalue("postgres_url")
+    with fresh_database(server) as url:
+        yield DatabaseSettings(url=SecretStr(url))

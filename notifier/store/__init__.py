@@ -1,0 +1,1 @@
+"""All SQL: one code path for SQLite and PostgreSQL, plain functions of a connection."""

@@ -1,0 +1,125 @@
+"""Event rows: what happened, for a notification's story and for the project's feed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, or_, select
+from sqlalchemy.sql import ColumnElement
+
+from notifier.store.schema import event
+from notifier.store.statements import insert_once, put
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `data` is JSON and holds neither bodies nor secrets."""
+
+    id: str
+    project: str
+    type: str
+    at: datetime
+    notification_id: str | None = None
+    message_id: str | None = None
+    registration_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """A place in the feed: everything up to and including it has been read."""
+
+    xid: int = 0
+    seq: int = 0
+
+
+_INSERT = insert_once(event)
+_COLUMNS = (
+    event.c.id,
+    event.c.project,
+    event.c.type,
+    event.c.at,
+    event.c.notification_id,
+    event.c.message_id,
+    event.c.registration_id,
+    event.c.data,
+)
+_STORY = (
+    select(*_COLUMNS)
+    .where(
+        event.c.notification_id == bindparam("notification_id"),
+        event.c.project == bindparam("project"),
+    )
+    .order_by(event.c.xid, event.c.seq)
+    .limit(bindparam("most"))
+)
+
+
+def put_events(connection: Connection, events: Iterable[Event]) -> None:
+    """Write events; those that are there already stay as they are."""
+    rows = [
+        {
+            "id": one.id,
+            "project": one.project,
+            "type": one.type,
+            "at": one.at,
+            "notification_id": one.notification_id,
+            "message_id": one.message_id,
+            "registration_id": one.registration_id,
+            "data": dict(one.data),
+        }
+        for one in events
+    ]
+    put(connection, _INSERT, rows)
+
+
+def story(
+    connection: Connection, project: str, notification_id: str, *, most: int = 1000
+) -> Sequence[Event]:
+    """A notification's events in the order in which they were committed, at most `most`."""
+    rows = connection.execute(
+        _STORY, {"notification_id": notification_id, "project": project, "most": most}
+    )
+    return [_event(row) for row in rows]
+
+
+def feed(
+    connection: Connection, project: str, after: Cursor, *, most: int
+) -> Sequence[tuple[Cursor, Event]]:
+    """The project's events behind `after`, in an order that never grows backwards.
+
+    On PostgreSQL a sequence number can become visible after a higher one. Events carry the id of
+    their transaction, and only those below the oldest transaction still running are given out:
+    whatever commits later has a higher one.
+    """
+    place = or_(event.c.xid > after.xid, (event.c.xid == after.xid) & (event.c.seq > after.seq))
+    query = (
+        select(event.c.xid, event.c.seq, *_COLUMNS)
+        .where(event.c.project == project, place, *_settled(connection))
+        .order_by(event.c.xid, event.c.seq)
+        .limit(most)
+    )
+    return [(Cursor(row[0], row[1]), _event(row[2:])) for row in connection.execute(query)]
+
+
+def feed_end(connection: Connection, project: str) -> Cursor:
+    """The cursor behind everything that `feed` gives out now."""
+    row = connection.execute(
+        select(event.c.xid, event.c.seq)
+        .where(event.c.project == project, *_settled(connection))
+        .order_by(event.c.xid.desc(), event.c.seq.desc())
+        .limit(1)
+    ).first()
+    return Cursor() if row is None else Cursor(row[0], row[1])
+
+
+def _event(columns: Sequence[Any]) -> Event:
+    return Event(*columns)
+
+
+def _settled(connection: Connection) -> tuple[ColumnElement[bool], ...]:
+    if connection.dialect.name != "postgresql":
+        return ()
+    oldest_running = func.pg_snapshot_xmin(func.pg_current_snapshot())
+    return (event.c.xid < cast(cast(oldest_running, Text), BigInteger),)

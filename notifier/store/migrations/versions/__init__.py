@@ -1,0 +1,1 @@
+"""One module per revision: expand first, contract one release later."""

@@ -1,0 +1,128 @@
+"""What came of a claim: the message goes back into the queue, or leaves it for good."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
+
+from notifier.core.message import FINAL, Status, Step, Stored, after
+from notifier.store.events import Event, put_events
+from notifier.store.outbox import Claim
+from notifier.store.schema import content, message, outbox
+from notifier.store.write_queue import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a claim.
+
+    `step` None puts the message back until `due_at`; else it leaves the outbox by that step.
+    `attempt` is the new count. `events` are written even if the lease was lost meanwhile.
+    """
+
+    claim: Claim
+    at: datetime
+    step: Step | None
+    due_at: datetime | None
+    attempt: int
+    events: tuple[Event, ...]
+    relay: str | None = None
+    queue_id: str | None = None
+
+
+def _record(connection: Connection, items: Sequence[Outcome]) -> Sequence[bool]:
+    held = _fences(connection, items)
+    results = [held.get(item.claim.id) == (item.claim.owner, item.claim.claims) for item in items]
+    standing = [item for item, holds in zip(items, results, strict=True) if holds]
+    _put_back(connection, [item for item in standing if item.step is None])
+    _finish(connection, [item for item in standing if item.step is not None])
+    put_events(connection, [event for item in items for event in item.events])
+    return results
+
+
+RECORD: Write[Outcome, bool] = Write("record", 20, _record, key=lambda item: item.claim.id)
+"""False: the lease was lost meanwhile, and the message's state is somebody else's by now."""
+
+
+_FENCES = (
+    select(outbox.c.id, outbox.c.owner, outbox.c.claims)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .with_for_update()
+)
+_BACK = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("id_"))
+    .values(owner=None, orphaned=0, due_at=bindparam("due"), attempt=bindparam("attempt_"))
+)
+_FINAL = (
+    update(message)
+    .where(message.c.id == bindparam("id_"))
+    .values(
+        status=bindparam("status_"),
+        attempts=bindparam("attempt_"),
+        relay=bindparam("relay_"),
+        queue_id=bindparam("queue"),
+        sent_at=bindparam("sent"),
+        final_at=bindparam("final"),
+    )
+)
+_GONE = delete(outbox).where(outbox.c.id == bindparam("id_"))
+_ERASE = (
+    update(content)
+    .where(
+        content.c.sealed,
+        content.c.body.is_not(None),
+        content.c.id.in_(
+            select(message.c.content_id).where(message.c.id.in_(bindparam("ids", expanding=True)))
+        ),
+        ~exists().where(message.c.content_id == content.c.id, message.c.status.in_([*Stored])),
+    )
+    .values(body=None, erased_at=bindparam("at"))
+)
+
+
+def _fences(connection: Connection, items: Sequence[Outcome]) -> dict[str, tuple[str, int]]:
+    ids = [item.claim.id for item in items]
+    return {row.id: (row.owner, row.claims) for row in connection.execute(_FENCES, {"ids": ids})}
+
+
+def _put_back(connection: Connection, items: Sequence[Outcome]) -> None:
+    if items:
+        connection.execute(
+            _BACK,
+            [
+                {"id_": item.claim.id, "due": item.due_at, "attempt_": item.attempt}
+                for item in items
+            ],
+        )
+
+
+def _finish(connection: Connection, items: Sequence[Outcome]) -> None:
+    if not items:
+        return
+    connection.execute(
+        _FINAL, [_final_values(item, item.step) for item in items if item.step is not None]
+    )
+    connection.execute(_GONE, [{"id_": item.claim.id} for item in items])
+    connection.execute(
+        _ERASE,
+        {
+            "ids": [item.claim.id for item in items],
+            "at": max(item.at for item in items),
+        },
+    )
+
+
+def _final_values(item: Outcome, step: Step) -> dict[str, Any]:
+    status = after(Stored.PENDING, step)
+    return {
+        "id_": item.claim.id,
+        "status_": status.value,
+        "attempt_": item.attempt,
+        "relay_": item.relay,
+        "queue": item.queue_id,
+        "sent": item.at if status in {Status.SENT, Status.CAPTURED} else None,
+        "final": item.at if status in FINAL else None,
+    }

@@ -1,0 +1,97 @@
+"""The handle that flows and dispatch hold: writes in groups, reads in threads."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from notifier.core.errors import Unavailable
+from notifier.settings.sections import DatabaseSettings
+from notifier.store.engine import Database, database_url, open_database
+from notifier.store.group_commit import GroupCommit
+from notifier.store.owners import Owners
+from notifier.store.seal import Seal
+from notifier.store.write_queue import Write
+
+P = ParamSpec("P")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Store:
+    """An opened store. Make it with `Store.open`, end it with `close`.
+
+    `seal` encrypts the bytes of mails with secrets. `owners` says which lease holders live.
+    """
+
+    def __init__(self, database: Database, settings: DatabaseSettings, seal: Seal) -> None:
+        self.database = database
+        self.seal = seal
+        self.owners = Owners(database.path)
+        self._timeout_s = settings.write_timeout_s
+        self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="store-reader")
+        self._writers = GroupCommit(
+            database,
+            threads=1 if database.is_sqlite else settings.writers,
+            group_max=settings.group_max,
+            queue_max=settings.queue_max,
+        )
+
+    @classmethod
+    def open(cls, settings: DatabaseSettings, data_dir: Path, seal: Seal) -> "Store":
+        """Open the configured database, whose schema must be current, and start its threads."""
+        store = cls(open_database(database_url(settings, data_dir), settings), settings, seal)
+        store._writers.start()
+        return store
+
+    async def write(self, write: Write[Item, Result], item: Item) -> Result:
+        """Commit `item` and return its result. See `GroupCommit.write`."""
+        return await self._writers.write(write, item, timeout_s=self._timeout_s)
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        """Run `query(connection, …)` in a read transaction. Raises Unavailable."""
+
+        def run() -> Result:
+            with (
+                self.database.engine.connect().execution_options(reads=True) as connection,
+                connection.begin(),
+            ):
+                return query(connection, *args, **kwargs)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        except (DBAPIError, PoolTimeout) as error:
+            if isinstance(error, DBAPIError) and not _is_passing(error):
+                raise
+            raise Unavailable("the store cannot be read now", code="store_away") from error
+
+    async def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
+
+    @property
+    def writes_waiting(self) -> int:
+        """Writes that wait for a commit."""
+        return self._writers.depth
+
+    def close(self) -> None:
+        """Commit what waits and close. Blocks for as long as that takes."""
+        self._writers.close()
+        self._readers.shutdown()
+        self.owners.close()
+        self.database.close()
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """Whether this is about the database being busy or away, not about our statement."""
+    return error.connection_invalidated or type(error).__name__ == "OperationalError"
