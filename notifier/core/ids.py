@@ -7,7 +7,7 @@ from typing import Literal
 
 from notifier.core.clock import Clock
 
-Prefix = Literal["ntf", "msg", "reg", "evt", "req", "cnt", "key", "own"]
+Prefix = Literal["ntf", "msg", "reg", "evt", "req", "cnt", "key", "own", "cap"]
 
 _SHAPE = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 _RANDOM_BYTES = 8
