@@ -148,10 +148,9 @@ def is_ready(wanted):
 
 def read_stamp():
     """What the last installation said when it was finished, or nothing."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         return {} if UNFINISHED.exists() else json.loads(STAMP.read_text())
-    except (OSError, ValueError):
-        return {}
+    return {}
 
 
 def fingerprint(name):
@@ -288,15 +287,13 @@ def in_words(error):
     """The sentence for an operating system's error."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "{} cannot be written: mend its owner or mode.".format(error.filename)
-    return "The operating system refused: {}.".format(error)
+    forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return "{}{}.".format(error, ": make it writable for you" if forbidden else "")
 
 
 def say(sentence):
     """One line on standard error, at once: standard output belongs to the task."""
     sys.stderr.write("run.py: {}\n".format(sentence))
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ def lock(arguments: Sequence[str]) -> Iterator[Step]:
     plain = ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
     command = [*compile_, "--generate-hashes", *plain, *arguments]
     run = [*command, "pyproject.toml", "--extra", "postgres"]
-    yield "uv", [*command, "requirements/uv.in", "-o", "requirements/uv.txt"]
+    for name in ("uv", "build"):
+        yield name, [*command, f"requirements/{name}.in", "-o", f"requirements/{name}.txt"]
     yield "run", [*run, "-o", "requirements/run.txt"]
     yield "dev", [*run, "--group=dev", "-c=requirements/run.txt", "-o", "requirements/dev.txt"]
 

@@ -1,0 +1,42 @@
+"""What stands in the files beside the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.meta.sources import ROOT, texts
+
+# With a character class in each, or this file would be the first that they find.
+REGISTRIES = re.compile(r"py[p]i\.org|python[h]osted\.org|registry\.np[m]js|deb\.de[b]ian\.org")
+MACHINE = re.compile(r"(?<![\w./-])/(wor[k]|tm[p]/w|roo[t]|hom[e]/\w+|User[s]/\w+)/")
+
+
+def test_no_file_names_a_package_registry() -> None:
+    assert [name for name, text in texts() if REGISTRIES.search(text)] == []
+
+
+def test_no_file_names_a_folder_of_somebodys_machine() -> None:
+    assert [name for name, text in texts() if MACHINE.search(text)] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)\)", (ROOT / name).read_text("utf-8"))
+    files = [target for target in targets if "://" not in target]
+    assert [target for target in files if not (ROOT / target).exists()] == []
+
+
+def test_contributing_is_less_than_a_page() -> None:
+    assert len((ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines()) <= 50
+
+
+def test_pre_commit_needs_no_other_repository() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+
+
+def test_no_python_version_and_no_lock_with_addresses_is_committed() -> None:
+    names = {Path(name).name for name, _ in texts()}
+    assert names & {".python-version", "uv.lock"} == set()
