@@ -11,23 +11,71 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import notifier
+from notifier.api.access_log import AccessLog
 from notifier.api.auth import Authenticate, is_v1
+from notifier.api.body_limits import BodyLimits
+from notifier.api.docs import docs_router
 from notifier.api.frame import Frame
+from notifier.api.head import HeadAsGet
+from notifier.api.hosts import HostGuard, allowed_hosts
 from notifier.api.json_body import StrictRoute
+from notifier.api.limiter import Limiter
+from notifier.api.ops import ops_router
+from notifier.api.origins import OriginGuard
+from notifier.api.password import MailboxPassword
 from notifier.api.problems import (
     internal_problem,
     on_http_exception,
     on_notifier_error,
     on_validation_error,
 )
+from notifier.api.proxies import TrustedProxies
+from notifier.api.request_ids import RequestIds
 from notifier.core.errors import NotifierError
 
-__all__ = ["Frame", "create_app"]
+__all__ = ["Frame", "create_app", "protect"]
 
 
 def create_app(*, routers: Sequence[APIRouter], frame: Frame) -> ASGIApp:
-    """The whole door, guards included. Does no I/O."""
-    return Authenticate(routes_app(routers=routers, frame=frame), frame)
+    """The whole door: routes, `frame.mounts`, and the guards around them. Does no I/O.
+
+    Raises `Misconfigured` for a bad `HTTP__TRUSTED_PROXIES`.
+    """
+    app = routes_app(routers=[*routers, *own_routers(frame)], frame=frame)
+    for path, mounted in frame.mounts.items():
+        app.mount(path, mounted)
+    return protect(Authenticate(app, frame), frame)
+
+
+def protect(app: ASGIApp, frame: Frame) -> ASGIApp:
+    """`app` behind every guard but the API key's: for another listener, such as the inbox's.
+
+    The order is the order of trust: who and what is established first, then what is refused
+    costs least, then what costs more.
+    """
+    http, settings = frame.settings.http, frame.settings
+    app = BodyLimits(app, http.max_body_bytes, http.request_timeout_s)
+    app = Limiter(app, http.max_concurrency)
+    app = HeadAsGet(app)
+    if settings.mailbox.password is not None:
+        app = MailboxPassword(app, settings.mailbox.password.get_secret_value())
+    app = OriginGuard(app, settings.public_url)
+    app = HostGuard(app, allowed_hosts(settings))
+    app = TrustedProxies(app, http.trusted_proxies)
+    app = AccessLog(app, frame.observe)
+    return RequestIds(app, frame.new_id)
+
+
+def own_routers(frame: Frame) -> list[APIRouter]:
+    """The routes that belong to no resource: the reference, and the probes.
+
+    Outside dev the probes have `OPS__PORT`, where one is set, to themselves: what they tell is
+    for the operator.
+    """
+    settings = frame.settings
+    docs = docs_router(home="/mailbox" if settings.is_dev else "/docs")
+    probes = ops_router(frame.health)
+    return [docs, probes] if settings.is_dev or settings.ops.port is None else [docs]
 
 
 def routes_app(*, routers: Sequence[APIRouter], frame: Frame) -> FastAPI:
@@ -61,9 +109,9 @@ def routes_app(*, routers: Sequence[APIRouter], frame: Frame) -> FastAPI:
 def _add(app: FastAPI, router: APIRouter) -> None:
     """Adds the finished routes as they are: `include_router` would match each request twice."""
     for route in router.routes:
-        if isinstance(route, APIRoute) and is_v1(route.path):
-            if not isinstance(route, StrictRoute):
-                raise TypeError(f"{route.path} needs a router made by v1_router()")
+        strict = isinstance(route, StrictRoute)
+        if isinstance(route, APIRoute) and is_v1(route.path) and not strict:
+            raise TypeError(f"{route.path} needs a router made by v1_router()")
         app.router.routes.append(route)
 
 

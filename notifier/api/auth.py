@@ -80,8 +80,12 @@ class Permit:
         return known
 
 
-def caller(*scopes: str) -> Any:  # noqa: ANN401 - FastAPI's own markers are Any
-    """`who: Annotated[Caller, caller("send")]`: the caller, who has all of `scopes`."""
+def caller(*scopes: str) -> Any:
+    """Marks a parameter as the caller, who must have all of `scopes`.
+
+    `async def create(who: Annotated[Caller, caller("send")])`. Raises `ValueError` at definition
+    for a scope that does not exist.
+    """
     unknown = set(scopes) - SCOPES
     if unknown:
         raise ValueError(f"no such scope: {', '.join(sorted(unknown))}")

@@ -11,7 +11,7 @@ Make routers with `v1_router("Notifications")` and declare bodies as FastAPI has
 import json
 import math
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, NoReturn
 
 from fastapi import APIRouter
@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from notifier.api.body_limits import body_length
 from notifier.api.field_errors import field_errors, json_pointer
 from notifier.api.frame import frame_of
 from notifier.api.problems import invalid, problem_responses
@@ -34,19 +35,19 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRoute(APIRoute):
-    """An `APIRoute` whose body, when it declares one, is read by `parse`."""
+    """An `APIRoute` that refuses any body but plain JSON and reads what it declares by `parse`."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler behind the strict reader."""
         handle = super().get_route_handler()
-        return self._strict(handle) if self.body_field is not None else handle
 
-    def _strict(self, handle: Handler) -> Handler:
         async def strict(request: Request) -> Response:
-            body = await request.body()
-            if not body:
+            if body_length(request.scope) == 0:
                 return await handle(request)
             require_json(request)
+            if self.body_field is None:
+                return await handle(request)
+            body = await request.body()
             value, faults = parse(body, frame_of(request).settings.http.max_json_depth)
             if faults:
                 raise invalid(self._all_faults(value, faults))
@@ -56,7 +57,7 @@ class StrictRoute(APIRoute):
 
     def _all_faults(self, value: object, faults: list[FieldError]) -> tuple[FieldError, ...]:
         """`faults` of the text, and what the model says about all other places."""
-        assert self.body_field is not None  # noqa: S101 - only then are bodies read
+        assert self.body_field is not None
         _, said = self.body_field.validate(value, {}, loc=("body",))
         seen = {fault.pointer for fault in faults}
         others = field_errors(said, value) if said else ()
@@ -162,22 +163,20 @@ def _too_deep() -> UnreadableJson:
     return UnreadableJson("The body is nested too deeply.", "nested_too_deep")
 
 
-def _deeper_than(value: object, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit + 1):
-        level = (
-            [
-                child
-                for one in level
-                for child in (one.values() if isinstance(one, dict) else one)
-                if isinstance(child, dict | list)
-            ]
-            if isinstance(level[0], dict | list)
-            else []
-        )
-        if not level:
-            return False
-    return True
+def _deeper_than(root: object, limit: int) -> bool:
+    """Whether arrays and objects are nested more than `limit` deep."""
+    depth = 0
+    level: list[object] = [root] if isinstance(root, dict | list) else []
+    while level and depth <= limit:
+        depth += 1
+        level = [child for one in level for child in _children(one)]
+    return depth > limit
+
+
+def _children(value: object) -> Iterator[object]:
+    inner = value.values() if isinstance(value, dict) else value
+    assert isinstance(inner, Iterable)
+    return (child for child in inner if isinstance(child, dict | list))
 
 
 def _unkeepable(root: object) -> Iterator[FieldError]:

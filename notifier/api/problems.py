@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from notifier.api import refusals
@@ -28,7 +29,7 @@ STATUS: Final[dict[type[NotifierError], tuple[int, str]]] = {
     refusals.OriginNotAllowed: (403, "Not from another web page"),
     errors.NotFound: (404, "Not found"),
     refusals.MethodNotAllowed: (405, "Method not allowed"),
-    refusals.BodyTooSlow: (408, "The body came too slowly"),
+    refusals.TooSlow: (408, "The request came too slowly"),
     errors.Conflict: (409, "Not in this state"),
     errors.Gone: (410, "Gone"),
     refusals.BodyTooLarge: (413, "The body is too large"),
@@ -91,9 +92,9 @@ class Problem(BaseModel):
     title: str = Field(description="the kind of problem, always the same for one kind")
     status: int
     detail: str = Field(description="a sentence about this very case")
-    instance: str = Field(description="URN of this occurrence")
+    instance: str | None = Field(description="URN of this occurrence")
     code: str = Field(description="stable, for programs")
-    request_id: str | None
+    request_id: str | None = Field(description="leads to this request in the service's log")
     errors: list[ProblemError] = Field(description="every field that does not fit; may be empty")
 
 
@@ -113,7 +114,7 @@ def problem(error: NotifierError) -> Response:
         "title": title,
         "status": status,
         "detail": error.detail,
-        "instance": f"urn:notifier:request:{request_id}",
+        "instance": f"urn:notifier:request:{request_id}" if request_id else None,
         "code": error.code,
         "request_id": request_id,
         "errors": [
@@ -166,18 +167,20 @@ async def on_notifier_error(_: Request, exc: Exception) -> Response:
 
 async def on_validation_error(_: Request, exc: Exception) -> Response:
     """Handler of FastAPI's own checks of body, query, path and headers."""
-    assert isinstance(exc, RequestValidationError)  # noqa: S101 - registered for this class alone
+    assert isinstance(exc, RequestValidationError)
     return problem(invalid(field_errors(exc.errors(), exc.body)))
 
 
-async def on_http_exception(_: Request, exc: Exception) -> Response:
+async def on_http_exception(request: Request, exc: Exception) -> Response:
     """Handler of what FastAPI and Starlette raise: unknown paths and methods, bad forms.
 
     FastAPI wraps what goes wrong while a form is read in a 400; ours is then its cause.
     """
-    assert isinstance(exc, HTTPException)  # noqa: S101 - registered for this class alone
+    assert isinstance(exc, HTTPException)
     if isinstance(exc.__cause__, NotifierError):
         return problem(exc.__cause__)
+    if exc.status_code == 405:
+        return problem(refusals.MethodNotAllowed(", ".join(_methods_here(request))))
     return problem(_from_http(exc))
 
 
@@ -188,12 +191,19 @@ def invalid(found: tuple[FieldError, ...]) -> errors.Invalid:
     return errors.Invalid(f"{count} not fit{shown}.", errors=found)
 
 
+def _methods_here(request: Request) -> list[str]:
+    """What all routes of this path take together; the router names those of the first alone."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            found |= route.methods or set()
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
+
+
 def _from_http(exc: HTTPException) -> NotifierError:
     match exc.status_code:
         case 404:
             return errors.NotFound("There is nothing at this path.")
-        case 405:
-            return refusals.MethodNotAllowed((exc.headers or {}).get("Allow", ""))
         case 413:
             return refusals.Malformed("The form has too many or too large parts.")
         case _:
@@ -206,13 +216,15 @@ def _headers(error: NotifierError) -> Mapping[str, str]:
             return {"Retry-After": str(error.retry_after_s)}
         case errors.RateLimited():
             return _rate_limit_headers(error)
+        case refusals.PasswordNeeded():
+            return {"WWW-Authenticate": 'Basic realm="Notifier mailbox", charset="UTF-8"'}
         case errors.Unauthenticated(code="unauthenticated"):
             return {"WWW-Authenticate": "Bearer"}
         case errors.Unauthenticated():
             return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         case refusals.MethodNotAllowed():
             return {"Allow": error.allow}
-        case refusals.BodyTooLarge() | refusals.BodyTooSlow() | refusals.HeadersTooLarge():
+        case refusals.BodyTooLarge() | refusals.TooSlow() | refusals.HeadersTooLarge():
             # The rest of the body is still on its way, and nobody is going to read it.
             return {"Connection": "close"}
         case _:

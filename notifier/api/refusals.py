@@ -1,6 +1,6 @@
 """Refusals that the HTTP door itself makes, before any flow is asked."""
 
-from notifier.core.errors import FieldError, Refused, Unavailable
+from notifier.core.errors import FieldError, Refused, Unauthenticated, Unavailable
 
 
 class Malformed(Refused):
@@ -19,6 +19,12 @@ class OriginNotAllowed(Refused):
     """A browser page of another origin tried to change or follow something."""
 
     code = "origin_not_allowed"
+
+
+class PasswordNeeded(Unauthenticated):
+    """The mailbox has a password, and this was not it."""
+
+    code = "password_needed"
 
 
 class MethodNotAllowed(Refused):
@@ -42,13 +48,13 @@ class BodyTooLarge(Refused):
         super().__init__(f"The body is larger than {limit_bytes:,} bytes, the most taken here.")
 
 
-class BodyTooSlow(Refused):
-    """The body did not arrive in time."""
+class TooSlow(Refused):
+    """A part of the request did not arrive in time."""
 
-    code = "body_too_slow"
+    code = "request_too_slow"
 
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(f"The body did not arrive within {limit_s:g} s.")
+    def __init__(self, what: str, limit_s: float) -> None:
+        super().__init__(f"{what} did not arrive within {limit_s:g} s.")
 
 
 class UnsupportedBody(Refused):

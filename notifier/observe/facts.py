@@ -104,3 +104,106 @@ class ListenerStarted(Fact):
     purpose: str
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayUp(Fact):
+    """A relay that rested or was paused works again. `down_s` is how long it did not."""
+
+    event: ClassVar[str] = "relay.up"
+
+    relay: str
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RelayResting(Fact):
+    """A relay does not answer as it should; it is left alone and probed. Once per outage."""
+
+    event: ClassVar[str] = "relay.resting"
+    level: ClassVar[Level] = "warning"
+
+    relay: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPaused(Fact):
+    """A relay refuses us, not a mail: settings here or there have to change. Once per outage."""
+
+    event: ClassVar[str] = "relay.paused"
+    level: ClassVar[Level] = "error"
+
+    relay: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationAccepted(Fact):
+    """A notification was committed."""
+
+    event: ClassVar[str] = "notification.accepted"
+
+    notification_id: str
+    project: str
+    stream: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStepped(Fact):
+    """A message was tried, or ended without a try. `status` is where that left it."""
+
+    event: ClassVar[str] = "message.stepped"
+
+    message_id: str
+    project: str
+    recipient: str
+    status: str
+    reason: str
+    attempt: int
+    relay: str | None = None
+    ms: float | None = None
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost(Fact):
+    """An outcome came after the message's lease had gone to somebody else."""
+
+    event: ClassVar[str] = "message.lease_lost"
+    level: ClassVar[Level] = "warning"
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationChanged(Fact):
+    """A registration was begun or confirmed; `step` says which."""
+
+    event: ClassVar[str] = "registration.changed"
+
+    registration_id: str
+    project: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAway(Fact):
+    """The delivery wing could not reach the store and tries again."""
+
+    event: ClassVar[str] = "store.away"
+    level: ClassVar[Level] = "error"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkAbandoned(Fact):
+    """A bug of ours ended a job without an outcome; its lease runs out and it is tried again."""
+
+    event: ClassVar[str] = "work.abandoned"
+    level: ClassVar[Level] = "error"
+
+    job: str
+    error: str

@@ -61,6 +61,8 @@ class RelaySettings(Section):
     mails_per_connection: int = Field(100, ge=1)
     idle_close_s: float = Field(30, gt=0)
     connection_age_s: float = Field(300, gt=0)
+    pipelining: bool = Field(True, description="RFC 2920, where the relay offers it")
+    ca_file: Path | None = Field(None, description="PEM file to trust beside the system's")
     connect_timeout_s: float = Field(30, gt=0)
     command_timeout_s: float = Field(300, gt=0, description="banner, EHLO, AUTH, MAIL, RCPT")
     data_timeout_s: float = Field(120, gt=0, description="DATA until 354")
@@ -190,6 +192,7 @@ class LogSettings(Section):
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: console on a terminal, else JSON lines"
     )
+    max_field_chars: int = Field(8000, ge=200, description="longer texts are cut in the middle")
 
 
 class Settings(Section):

@@ -1,0 +1,88 @@
+"""Bounds on a request's body in size and time, kept while it arrives and before it is parsed."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from notifier.api.problems import send_problem
+from notifier.api.refusals import BodyTooLarge, TooSlow
+from notifier.api.wire import header
+from notifier.core.errors import Refused
+
+
+class BodyLimits:
+    """Answers 413 to more than `max_bytes`, announced or sent, and 408 after `timeout_s`."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        announced = body_length(scope) if scope["type"] == "http" else 0
+        if announced == 0:
+            await self._app(scope, receive, send)
+        elif announced is not None and announced > self._max_bytes:
+            await send_problem(BodyTooLarge(self._max_bytes), scope, receive, send)
+        else:
+            await self._measured(scope, receive, send)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gate = _Gate(receive, self._max_bytes, self._timeout_s)
+        answered = False
+
+        async def unless_shut(message: Message) -> None:
+            # Whatever the application made of the interrupted body, the reason is ours.
+            nonlocal answered
+            if gate.shut is None or answered:
+                await send(message)
+            answered = answered or (gate.shut is None and message["type"].endswith("start"))
+
+        try:
+            await self._app(scope, gate.receive, unless_shut)
+        except Refused as error:
+            if error is not gate.shut:
+                raise
+        if gate.shut is not None and not answered:
+            await send_problem(gate.shut, scope, receive, send)
+
+
+class _Gate:
+    """`receive` with a tape measure; `shut` is why no more is let through."""
+
+    def __init__(self, receive: Receive, max_bytes: int, timeout_s: float) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._until = asyncio.get_running_loop().time() + timeout_s
+        self._seen_bytes = 0
+        self._complete = False
+        self.shut: Refused | None = None
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._shut(TooSlow("The body", self._timeout_s)) from None
+        self._seen_bytes += len(message.get("body", b""))
+        if self._seen_bytes > self._max_bytes:
+            raise self._shut(BodyTooLarge(self._max_bytes))
+        self._complete = not message.get("more_body", False)
+        return message
+
+    def _shut(self, why: Refused) -> Refused:
+        self.shut = why
+        return why
+
+
+def body_length(scope: Scope) -> int | None:
+    """Bytes announced by Content-Length, 0 without a body, None for a chunked one."""
+    if header(scope, b"transfer-encoding") is not None:
+        return None
+    text = header(scope, b"content-length")
+    # The HTTP parser has refused anything but digits; 20 of them hold every 64-bit length.
+    return int(text[:20]) if text is not None and text.isdecimal() else 0
