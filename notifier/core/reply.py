@@ -33,6 +33,8 @@ class LinkFault(StrEnum):
     SMTPUTF8 = "smtputf8_not_offered"
     STARTTLS_MISSING = "starttls_not_offered"
     AUTH_MISSING = "auth_not_offered"
+    UNSENDABLE = "unsendable_content"
+    RESTING = "no_relay_usable"
 
 
 @dataclass(frozen=True, slots=True)

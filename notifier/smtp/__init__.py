@@ -1,0 +1,1 @@
+"""All outgoing SMTP. The only importer of aiosmtplib; knows neither the queue nor a template."""
