@@ -13,9 +13,8 @@ from typing import Literal
 
 Kind = Literal["text", "start", "end", "comment", "raw"]
 
-VOID = frozenset(
-    "area base br col embed hr img input link meta source track wbr".split()  # HTML §13.1.2
-)
+# Elements without an end tag (HTML §13.1.2).
+VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr")
 _RAW = frozenset({"style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"})
 
 _TAG = re.compile(
@@ -29,10 +28,11 @@ _ATTRIBUTE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One piece. `value` is the lower-case tag name, or the source of text, comment and raw text.
+    """One piece. `value` is the source of text and comments, else the tag's name in lower case.
 
-    `raw` is what stands inside an element that holds no tags (`<style>`, `<title>`). `start` and
-    `end` are offsets into the document; `attributes` is the tag's source behind its name.
+    `raw` is what stands inside an element that holds no tags (`<style>`, `<title>`), and its
+    `value` that element's name. `start` and `end` are offsets into the document; `attributes` is
+    the tag's source behind its name.
     """
 
     kind: Kind
@@ -111,4 +111,4 @@ def _markup(html: str, begin: int) -> Token | None:
 def _raw_text(html: str, at: int, name: str) -> Token:
     closing = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(html, at)
     stop = closing.start() if closing else len(html)
-    return Token("raw", html[at:stop], at, stop)
+    return Token("raw", name, at, stop)

@@ -103,22 +103,23 @@ def _boxes(draft: Draft) -> tuple[tuple[str, str, tuple[Mailbox, ...]], ...]:
 
 
 def _faults(draft: Draft) -> Iterator[FieldError]:
+    found = [check_header_text(draft.subject, "/subject")]
+    found += (check_draft_header(name, value) for name, value in draft.headers)
     for _, pointer, boxes in _boxes(draft):
         for index, mailbox in enumerate(boxes):
             at = pointer if pointer == "/from" else f"{pointer}/{index}"
-            if error := check_mailbox(mailbox, at):
-                yield error
-    if error := check_header_text(draft.subject, "/subject"):
-        yield error
+            found.append(check_mailbox(mailbox, at))
+    yield from filter(None, found)
+    yield from _body_faults(draft)
+    if not _MESSAGE_ID.fullmatch(draft.message_id):
+        yield FieldError("/message_id", "bad_message_id", "Use <letters-and-digits@domain>.")
+    yield from check_attachments(draft.attachments)
+
+
+def _body_faults(draft: Draft) -> Iterator[FieldError]:
     for pointer, text in (("/text", draft.text), ("/html", draft.html or "")):
         if fault := body_fault(text):
             yield FieldError(pointer, fault.code, fault.detail)
-    if not _MESSAGE_ID.fullmatch(draft.message_id):
-        yield FieldError("/message_id", "bad_message_id", "Use <letters-and-digits@domain>.")
-    for name, value in draft.headers:
-        if error := check_draft_header(name, value):
-            yield error
-    yield from check_attachments(draft.attachments)
 
 
 def _headers(draft: Draft) -> Iterator[str]:

@@ -5,18 +5,18 @@ from html import unescape
 
 from notifier.compose.html_tokens import VOID, Token, attributes, tokens
 
-_BLOCK = frozenset(
-    "address article aside blockquote body center dd div dl dt fieldset figure footer form h1 h2"
-    " h3 h4 h5 h6 header hr html li main nav ol p pre section table tbody td th thead tr ul".split()
+_SPACED = re.compile("p|h[1-6]|ul|ol|table|blockquote|pre|hr")
+_BLOCK = re.compile(
+    "address|article|aside|body|center|d[dlt]|div|fieldset|figure|footer|form|header|html|li|main"
+    "|nav|section|tbody|thead|tr"
 )
-_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 ul ol table blockquote pre hr".split())
-_CELL = frozenset({"td", "th"})
+_CELL = re.compile("td|th")
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE
 )
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 # Fillers that keep the preview line of an inbox clean; no reader should see them.
-_FILLERS = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2007\ufeff"))
+_FILLERS = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\ufeff")) | {0x2007: " "}
 _LINKED = ("http:", "https:", "mailto:", "tel:")
 
 
@@ -65,7 +65,9 @@ class _Writer:
     def _open(self, token: Token) -> None:
         name = token.value
         found = {attribute.name: attribute.text for attribute in attributes(token)}
-        if name not in VOID and ("hidden" in found or _HIDDEN.search(found.get("style", ""))):
+        if not VOID.fullmatch(name) and (
+            "hidden" in found or _HIDDEN.search(found.get("style", ""))
+        ):
             self._hidden.append(name)
             return
         self._break(name)
@@ -92,11 +94,11 @@ class _Writer:
     def _break(self, name: str) -> None:
         if name == "br":
             self._owed += 1
-        elif name in _SPACED:
+        elif _SPACED.fullmatch(name):
             self._owed = max(self._owed, 2)
-        elif name in _CELL:
+        elif _CELL.fullmatch(name):
             self._gap = True
-        elif name in _BLOCK:
+        elif _BLOCK.fullmatch(name):
             self._owed = max(self._owed, 1)
 
     def _words(self, text: str) -> None:
