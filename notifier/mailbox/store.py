@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from notifier.core.clock import Clock
 from notifier.core.errors import Misconfigured, NotFound, Unavailable
 from notifier.core.ids import IdSource
-from notifier.mailbox import rows
+from notifier.mailbox import edits, rows
 from notifier.mailbox.feed import Feed
 from notifier.mailbox.parse import Mail, parse
 from notifier.mailbox.records import Arrival, Captured, Change, Deleted, Limits, Totals
@@ -98,13 +98,13 @@ class Store:
 
         Raises `Unavailable` when it was not stored (`mailbox_full`, `mailbox_unwritable`).
         """
-        mail = await self._parse(arrival.raw)
+        mail = await self.parsed(arrival.raw)
         summary, body = summarise(mail), searched_text(mail)
         new_id, at = self._source.new_id.new("cap"), self._source.now()
 
         def work(connection: sqlite3.Connection) -> int:
-            pruned = rows.make_room(connection, self._limits, at, len(arrival.raw))
-            rows.insert(connection, new_id, at, arrival, summary, body)
+            pruned = edits.make_room(connection, self._limits, at, len(arrival.raw))
+            edits.insert(connection, new_id, at, arrival, summary, body)
             return pruned
 
         self._told(await self._writer.run(work, weight=len(arrival.raw)))
@@ -118,7 +118,7 @@ class Store:
             return
         self._told(
             await self._writer.run(
-                lambda connection: rows.make_room(
+                lambda connection: edits.make_room(
                     connection, self._limits, self._source.now(), size_bytes
                 )
             )
@@ -128,8 +128,8 @@ class Store:
         """Removes mail past its age, a small batch to a commit; returns how many went."""
         total = 0
         while gone := await self._writer.run(
-            lambda connection: rows.prune(
-                connection, self._source.now(), self._limits.max_age_s, rows.PRUNE_BATCH
+            lambda connection: edits.prune(
+                connection, self._source.now(), self._limits.max_age_s, edits.PRUNE_BATCH
             )
         ):
             total += gone
@@ -162,33 +162,33 @@ class Store:
 
     async def mail(self, message_id: str) -> Mail:
         """The parsed mail. Raises `NotFound`."""
-        return await self._parse(await self.raw(message_id))
+        return await self.parsed(await self.raw(message_id))
 
     async def mark(self, message_id: str, *, is_read: bool) -> None:
         """Sets the read flag. Raises `NotFound`."""
         found = await self._writer.run(
-            lambda connection: rows.mark(connection, message_id, is_read=is_read)
+            lambda connection: edits.mark(connection, message_id, is_read=is_read)
         )
         if not found:
             raise NotFound("There is no such mail in the mailbox (any more).")
 
     async def delete_ids(self, ids: list[str]) -> Deleted:
         """Removes these; the ones that are not there are named."""
-        return await self._writer.run(lambda connection: rows.delete_ids(connection, ids))
+        return await self._writer.run(lambda connection: edits.delete_ids(connection, ids))
 
     async def delete_matching(self, query: Query) -> Deleted:
         """Removes what matches now, in small commits; mail that comes meanwhile stays."""
         _, newest = await self.feed_bounds()
         total = 0
         while gone := await self._writer.run(
-            lambda connection: rows.delete_matching(connection, query, newest)
+            lambda connection: edits.delete_matching(connection, query, newest)
         ):
             total += gone
         return Deleted(total)
 
     async def delete_all(self) -> Deleted:
         """Removes everything."""
-        return Deleted(await self._writer.run(rows.delete_all))
+        return Deleted(await self._writer.run(edits.delete_all))
 
     async def totals(self) -> Totals:
         """Counts over the whole mailbox."""
@@ -202,7 +202,8 @@ class Store:
         """The oldest place that a replay can start after, and the newest place."""
         return await self._read(rows.feed_bounds)
 
-    async def _parse(self, raw: bytes) -> Mail:
+    async def parsed(self, raw: bytes) -> Mail:
+        """The view of these bytes; large ones are read on a thread of their own."""
         if len(raw) <= SMALL_BYTES:
             return parse(raw)
         return await asyncio.to_thread(parse, raw)
