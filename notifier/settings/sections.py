@@ -18,7 +18,7 @@ class Section(BaseModel):
 class HttpSettings(Section):
     """The API's listener and what it accepts."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="address the API and the inbox listen on")
     port: int | None = Field(None, ge=1, le=65535, description="unset: 8000")
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names answered to; PUBLIC_URL's host is always among them"
@@ -26,10 +26,10 @@ class HttpSettings(Section):
     trusted_proxies: tuple[str, ...] = Field(
         (), description="addresses or networks whose X-Forwarded-* headers are believed"
     )
-    max_body_bytes: int = Field(30 * MIB, ge=KIB)
-    max_json_depth: int = Field(32, ge=4, le=200)
+    max_body_bytes: int = Field(30 * MIB, ge=KIB, description="largest body of a request")
+    max_json_depth: int = Field(32, ge=4, le=200, description="deepest nesting of a JSON body")
     max_concurrency: int = Field(400, ge=1, description="requests at once; more get 503")
-    request_timeout_s: float = Field(30, gt=0)
+    request_timeout_s: float = Field(30, gt=0, description="time for a request to arrive")
     grace_s: float = Field(10, ge=0, description="time for requests in flight at shutdown")
 
 
@@ -37,33 +37,39 @@ class DatabaseSettings(Section):
     """Where the queue lives. Unset: SQLite in DATA_DIR."""
 
     url: SecretStr | None = Field(
-        None, description="sqlite:///path or postgresql://user:pw@host/name"
+        None,
+        description="sqlite:///path or postgresql://user:pw@host/name; unset: SQLite in DATA_DIR",
     )
     migrate: Literal["auto", "wait"] | None = Field(
         None, description="unset: auto on SQLite and in dev, wait on PostgreSQL"
     )
-    migrate_wait_s: float = Field(60, ge=0)
+    migrate_wait_s: float = Field(60, ge=0, description="wait for `notifier migrate` elsewhere")
     writers: int = Field(2, ge=1, le=16, description="writer threads on PostgreSQL (SQLite: 1)")
     readers: int = Field(4, ge=1, le=64, description="reader threads")
     group_max: int = Field(200, ge=1, le=2000, description="members of one group commit")
     queue_max: int = Field(5000, ge=1, description="writes waiting for a commit; more get 503")
     write_timeout_s: float = Field(10, gt=0, description="wait for a commit to begin, then 503")
-    lock_timeout_s: float = Field(30, gt=0)
+    lock_timeout_s: float = Field(30, gt=0, description="wait for another process's write lock")
 
 
 class RelaySettings(Section):
     """One upstream SMTP server."""
 
-    url: SecretStr | None = None
-    username: SecretStr | None = None
-    password: SecretStr | None = None
-    connections: int = Field(10, ge=1, le=200)
-    mails_per_connection: int = Field(100, ge=1)
-    idle_close_s: float = Field(30, gt=0)
-    connection_age_s: float = Field(300, gt=0)
+    url: SecretStr | None = Field(
+        None,
+        description="smtps://user:pw@host:465, or smtp://…:587 (STARTTLS required; to loosen it add"
+        " ?tls=opportunistic or ?tls=none)",
+        examples=["smtp://smtp.example.org:587"],
+    )
+    username: SecretStr | None = Field(None, description="wins over the one in the URL")
+    password: SecretStr | None = Field(None, description="wins over the one in the URL")
+    connections: int = Field(10, ge=1, le=200, description="most connections kept to it")
+    mails_per_connection: int = Field(100, ge=1, description="then a new connection is made")
+    idle_close_s: float = Field(30, gt=0, description="a connection without work is closed")
+    connection_age_s: float = Field(300, gt=0, description="an older connection is closed")
     pipelining: bool = Field(True, description="RFC 2920, where the relay offers it")
     ca_file: Path | None = Field(None, description="PEM file to trust beside the system's")
-    connect_timeout_s: float = Field(30, gt=0)
+    connect_timeout_s: float = Field(30, gt=0, description="TCP and TLS handshake")
     command_timeout_s: float = Field(300, gt=0, description="banner, EHLO, AUTH, MAIL, RCPT")
     data_timeout_s: float = Field(120, gt=0, description="DATA until 354")
     block_timeout_s: float = Field(180, gt=0, description="a block of the body")
@@ -74,24 +80,26 @@ class RelaySettings(Section):
 class MailboxSettings(Section):
     """The capture server and its inbox."""
 
-    smtp_host: str = "127.0.0.1"
+    smtp_host: str = Field("127.0.0.1", description="address the capture server listens on")
     smtp_port: int | None = Field(None, ge=1, le=65535, description="unset: 1025")
     compat_port: int | None = Field(None, ge=1, le=65535, description="unset: 8025")
     password: SecretStr | None = Field(None, description="HTTP basic; needed off loopback")
-    ephemeral: bool = False
-    max_messages: int = Field(5000, ge=1)
-    max_total_bytes: int = Field(512 * MIB, ge=MIB)
-    max_age_s: float = Field(30 * 86400, gt=0)
-    max_message_bytes: int = Field(32 * MIB, ge=KIB)
-    max_recipients: int = Field(1000, ge=1)
-    max_connections: int = Field(200, ge=1)
+    ephemeral: bool = Field(False, description="forget captured mail at the end")
+    max_messages: int = Field(5000, ge=1, description="older mail is pruned")
+    max_total_bytes: int = Field(512 * MIB, ge=MIB, description="older mail is pruned, then 452")
+    max_age_s: float = Field(30 * 86400, gt=0, description="older mail is pruned")
+    max_message_bytes: int = Field(32 * MIB, ge=KIB, description="larger mail gets 552")
+    max_recipients: int = Field(1000, ge=1, description="more recipients of a mail get 452")
+    max_connections: int = Field(200, ge=1, description="SMTP connections at once")
 
 
 class OpsSettings(Section):
     """Health and metrics on a port of their own."""
 
-    host: str = "127.0.0.1"
-    port: int | None = Field(None, ge=1, le=65535)
+    host: str = Field("127.0.0.1", description="address that probes and metrics listen on")
+    port: int | None = Field(
+        None, ge=1, le=65535, description="unset: none of its own; in dev also on the main port"
+    )
 
 
 class DevSettings(Section):
@@ -108,58 +116,69 @@ class MailSettings(Section):
         frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
     )
 
-    from_: str | None = Field(None, alias="from")
-    return_path: str | None = None
-    helo_name: str | None = None
+    from_: str | None = Field(
+        None, alias="from", description="default sender, `Name <a@example.org>`; needed outside dev"
+    )
+    return_path: str | None = Field(None, description="MAIL FROM; unset: the address of MAIL__FROM")
+    helo_name: str | None = Field(None, description="name given in EHLO; unset: this host's name")
 
 
 class BrandSettings(Section):
     """What fills the shipped base template."""
 
-    name: str = "Notifier"
-    url: str | None = None
-    logo: str | None = None
-    color: str = Field("#3b5bdb", pattern=r"^#[0-9a-fA-F]{6}$")
-    address: str | None = None
+    name: str = Field("Notifier", description="who speaks in the mails")
+    url: str | None = Field(None, description="where the name and the logo lead")
+    logo: str | None = Field(None, description="https:// address of a picture")
+    color: str = Field(
+        "#3b5bdb", pattern=r"^#[0-9a-fA-F]{6}$", description="of buttons and links, #rrggbb"
+    )
+    address: str | None = Field(None, description="postal address in the footer")
 
 
 class TemplateSettings(Section):
     """Own template folders, searched before the shipped set."""
 
-    dirs: tuple[Path, ...] = ()
+    dirs: tuple[Path, ...] = Field((), description="folders, the first that has a mail wins")
 
 
 class KeySettings(Section):
     """An API key declared by settings instead of by `notifier keys create`."""
 
-    secret: SecretStr | None = None
-    project: str = "default"
-    scopes: tuple[str, ...] = ("send", "read", "templates", "registrations")
+    secret: SecretStr | None = Field(
+        None, description="the key itself; `notifier keys create --print-only` makes one"
+    )
+    project: str = Field("default", description="the project it belongs to")
+    scopes: tuple[str, ...] = Field(
+        ("send", "read", "templates", "registrations"),
+        description="of send, read, templates, registrations, admin",
+    )
 
 
 class LimitSettings(Section):
     """Bounds on one call."""
 
-    recipients: int = Field(50, ge=1)
-    subject_chars: int = Field(400, ge=1)
-    text_bytes: int = Field(MIB, ge=1)
-    html_bytes: int = Field(MIB, ge=1)
-    message_bytes: int = Field(25 * MIB, ge=KIB)
-    variables_bytes: int = Field(256 * KIB, ge=KIB)
+    recipients: int = Field(50, ge=1, description="of one notification")
+    subject_chars: int = Field(400, ge=1, description="of a subject")
+    text_bytes: int = Field(MIB, ge=1, description="of a text body")
+    html_bytes: int = Field(MIB, ge=1, description="of an html body")
+    message_bytes: int = Field(25 * MIB, ge=KIB, description="of a finished mail")
+    variables_bytes: int = Field(256 * KIB, ge=KIB, description="of a template's variables")
 
 
 class DispatchSettings(Section):
     """The delivery wing."""
 
     seats: int = Field(20, ge=1, le=1000, description="mails under way at once")
-    lease_s: float = Field(30, gt=1)
-    poll_s: float = Field(2, gt=0)
+    lease_s: float = Field(30, gt=1, description="a dead worker's mail is free again after it")
+    poll_s: float = Field(2, gt=0, description="longest pause between two looks at the queue")
     attempts: int = Field(12, ge=1, description="tries that reached MAIL before `failed`")
-    backoff_first_s: float = Field(30, gt=0)
-    backoff_max_s: float = Field(7200, gt=0)
+    backoff_first_s: float = Field(30, gt=0, description="wait after the first failed try")
+    backoff_max_s: float = Field(7200, gt=0, description="longest wait between two tries")
     life_s: float = Field(86400, gt=0, description="default life of a message")
-    on_ambiguous: Literal["retry", "hold"] = "retry"
-    grace_s: float = Field(10, ge=0)
+    on_ambiguous: Literal["retry", "hold"] = Field(
+        "retry", description="when nobody can know whether a mail was sent"
+    )
+    grace_s: float = Field(10, ge=0, description="time for mails under way at shutdown")
 
 
 class RegistrationSettings(Section):
@@ -170,25 +189,29 @@ class RegistrationSettings(Section):
     )
     redirect_to: tuple[str, ...] = Field((), description="allowed redirect targets")
     life_s: float = Field(86400, gt=0, description="life of a link")
-    code_life_s: float = Field(900, gt=0)
-    code_tries: int = Field(5, ge=1, le=20)
-    resend_wait_s: float = Field(60, ge=0)
-    outstanding: int = Field(3, ge=1, le=10)
+    code_life_s: float = Field(
+        900, gt=0, description="life of a code, from the sending of its mail"
+    )
+    code_tries: int = Field(5, ge=1, le=20, description="wrong tries that burn all codes")
+    resend_wait_s: float = Field(60, ge=0, description="wait before a mail is sent once more")
+    outstanding: int = Field(3, ge=1, le=10, description="mails whose links are valid at once")
 
 
 class RetentionSettings(Section):
     """How long things are kept after they are final."""
 
-    bytes_s: float = Field(7 * 86400, ge=0)
-    notifications_s: float = Field(30 * 86400, ge=0)
-    idempotency_s: float = Field(86400, ge=3600)
-    registrations_s: float = Field(7 * 86400, ge=0)
+    bytes_s: float = Field(7 * 86400, ge=0, description="the bytes of a mail without secrets")
+    notifications_s: float = Field(30 * 86400, ge=0, description="notifications and events")
+    idempotency_s: float = Field(86400, ge=3600, description="idempotency keys")
+    registrations_s: float = Field(7 * 86400, ge=0, description="unconfirmed registrations")
 
 
 class LogSettings(Section):
     """What is written to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that is written"
+    )
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: console on a terminal, else JSON lines"
     )
@@ -199,9 +222,13 @@ class Settings(Section):
     """All of them. `is_dev` is set by the role (`notifier dev`), not by the environment."""
 
     is_dev: bool = False
-    data_dir: Path = Path(".data")
-    public_url: str | None = None
-    secret_key: tuple[SecretStr, ...] = Field((), description="newest first; older ones decrypt")
+    data_dir: Path = Field(Path(".data"), description="where the queue and the mailbox live")
+    public_url: str | None = Field(
+        None, description="base of links in mails, https://…; needed outside dev"
+    )
+    secret_key: tuple[SecretStr, ...] = Field(
+        (), description="seals secrets, newest first, older ones still open; needed outside dev"
+    )
     capture_url: SecretStr | None = Field(None, description="capture server outside dev")
     smtp_url: SecretStr | None = Field(None, exclude=True)
     http: HttpSettings = HttpSettings()
