@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from notifier.api.frame import Frame
 from notifier.api.problems import send_problem
 from notifier.api.wire import LOOPBACK_NAMES, header, is_loopback, peer, split_authority
-from notifier.core.api_key import MAX_KEY_CHARS, SCOPES, ApiKey, Route, allows, digest
+from notifier.core.api_key import MAX_KEY_CHARS, SCOPES, ApiKey, allows, digest
 from notifier.core.errors import Forbidden, NotifierError, Unauthenticated
+from notifier.core.route import Route
 
 PUBLIC_ROUTES: Final = frozenset(
     {

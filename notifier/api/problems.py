@@ -121,6 +121,7 @@ def problem(error: NotifierError) -> Response:
             {"pointer": e.pointer[:MAX_POINTER_CHARS], "code": e.code, "detail": e.detail}
             for e in found[:MAX_ERRORS]
         ],
+        **error.extra,
     }
     return Response(
         # ASCII, so that a lone surrogate in a pointer cannot break the answer.

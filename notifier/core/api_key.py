@@ -8,10 +8,9 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
-Route = Literal["live", "test"]
-"""Where a key's mail may go: `test` mail reaches the capture server only."""
+from notifier.core.route import Route
 
 SCOPES: Final = frozenset({"send", "read", "templates", "registrations", "admin"})
 """Everything a key can be allowed to do. `admin` includes all others."""
@@ -29,7 +28,7 @@ _SECRET_CHARS: Final = 43
 class ApiKey:
     """A stored key, without its secret. Times are aware UTC.
 
-    `prefix` is the first characters of the plaintext, to recognise it by. An empty
+    `route` is where its mail may go. `prefix` is the first characters of the plaintext, to recognise it by. An empty
     `from_domains` allows every sender domain that the settings allow.
     """
 
