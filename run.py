@@ -279,7 +279,7 @@ def connect_project():
     """Make `notifier` importable and `.venv/bin/notifier` work, also after the folder moved."""
     (next(VENV.glob("lib/*/site-packages")) / "notifier.pth").write_text("../../../..\n")
     command = VENV / "bin" / "notifier"
-    command.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m notifier "$@"\n')
+    command.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -P -m notifier "$@"\n')
     command.chmod(0o755)
 
 
