@@ -1,6 +1,7 @@
 """What stands in the files beside the code."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,24 @@ def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
 
 def test_contributing_is_less_than_a_page() -> None:
     assert len((ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines()) <= 50
+
+
+@pytest.mark.parametrize("command", ["python3 run.py", "python3 run.py test"])
+def test_the_readme_starts_with_the_two_commands(command: str) -> None:
+    block = (ROOT / "README.md").read_text("utf-8").split("```")[1]
+    assert command in [line.partition("#")[0].strip() for line in block.splitlines()]
+
+
+def test_ci_runs_the_readmes_command_and_the_checks() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.findall(r"^python3 (run\.py \w+)", script, re.MULTILINE) == [
+        "run.py test",
+        "run.py check",
+    ]
+
+
+def test_ci_is_a_script_that_bash_understands() -> None:
+    subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=True)
 
 
 def test_pre_commit_needs_no_other_repository() -> None:
