@@ -16,7 +16,9 @@ SETS = ("uv", "build", "run", "dev")
 
 THROUGH = {
     "click": "typer",
+    "dotenv": "pydantic-settings",
     "idna": "email-validator",
+    "markupsafe": "jinja2",
     "pydantic": "fastapi",
     "pydantic_core": "fastapi",
     "starlette": "fastapi",
