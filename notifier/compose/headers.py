@@ -59,6 +59,9 @@ _NEVER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
+_ONE_ADDRESS = re.compile(
+    r'(?:"(?:[^"\\]|\\.)*+"|[^\s"<>(),:;\[\]\\@]++)@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?'
+)
 _BLOCK_NAME = re.compile(rb"([!-9;-~]+): ?")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=^_`{|}~-]+)*")
 _Q_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
@@ -176,7 +179,11 @@ def _mailbox_pieces(mailbox: Mailbox) -> list[str]:
 def check_mailbox(mailbox: Mailbox, pointer: str) -> FieldError | None:
     """Whether a mailbox that did not come from `parse_mailbox` is safe in a header."""
     fault = (name_fault(mailbox.name) if mailbox.name else None) or header_fault(mailbox.address)
-    return FieldError(pointer, fault.code, fault.detail) if fault else None
+    if fault:
+        return FieldError(pointer, fault.code, fault.detail)
+    if not _ONE_ADDRESS.fullmatch(mailbox.address):
+        return FieldError(pointer, "bad_syntax", "Give one plain address.")
+    return None
 
 
 def verify_block(block: bytes, names: list[str]) -> None:

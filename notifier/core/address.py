@@ -20,7 +20,7 @@ _DOMAIN = rf"(?:{_LABEL}\.)+(?=[^.]*[A-Za-z]){_LABEL}"
 _PLAIN = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}")
 _HOST = re.compile(rf"{_DOMAIN}|localhost")
 _RESERVED_LABEL = re.compile(r"(?:^|\.)(?!xn--)..--")  # RFC 5890 §2.3.1
-_NAMED = re.compile(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<bare>[^"<>]*+)) *<(?P<address>[^ ]+)>')
+_NAMED = re.compile(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<bare>[^"<>]*+)) *<(?P<address>.+)>')
 _NEEDS_QUOTES = re.compile(r"[,;:@\\]")
 
 
@@ -72,14 +72,15 @@ def parse_mailbox(text: str) -> Mailbox:
     if match is None:
         raise AddressError("bad_syntax", "Write it as a@example.org or Name <a@example.org>.")
     bare = match["bare"]
+    name = bare if bare is not None else re.sub(r"\\(.)", r"\1", match["quoted"])
+    mailbox = parse_mailbox_parts(match["address"], name)
     if bare is not None and _NEEDS_QUOTES.search(bare):
         raise AddressError(
             "name_needs_quotes",
             "Give one address; put a name with punctuation in double quotes,"
             " or send an object with email and name.",
         )
-    name = bare if bare is not None else re.sub(r"\\(.)", r"\1", match["quoted"])
-    return parse_mailbox_parts(match["address"], name)
+    return mailbox
 
 
 def parse_mailbox_parts(email: str, name: str | None) -> Mailbox:
