@@ -4,8 +4,9 @@
 Each error carries a stable `code`; HTTP numbers live only in `notifier.api.problems`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class NotifierError(Exception):
     """Root of everything that this package raises on purpose."""
 
     code = "error"
+    extra: Mapping[str, int | str] = MappingProxyType({})
+    """More members of the error's answer, beside those that all have (RFC 9457 §3.2)."""
 
     def __init__(self, detail: str, *, code: str | None = None) -> None:
         super().__init__(detail)

@@ -125,8 +125,16 @@ class Relays:
         After a rest one try only is let through: of several callers that wake up then, the
         first one probes, and the others' mails come back with a `RESTING` failure.
         """
-        while not any(relay.breaker.admits() for relay in self._routes[route]):
+        while not self.is_usable(route):
             await self._bell.wait()
+
+    def serves(self, route: Route) -> bool:
+        """Whether any relay is configured for `route`."""
+        return bool(self._routes[route])
+
+    def is_usable(self, route: Route) -> bool:
+        """Whether some relay of `route` may be tried now."""
+        return any(relay.breaker.admits() for relay in self._routes[route])
 
     def health(self) -> Sequence[RelayHealth]:
         """How each relay does, in the order of the settings."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, bindparam, select, tuple_
 
 from notifier.core.envelope import Envelope
 from notifier.core.message import Lane, Stored
@@ -91,6 +91,19 @@ _NOTIFICATION = insert_once(notification)
 _MESSAGE = insert_once(message)
 _OUTBOX = insert_once(outbox)
 _IDEMPOTENCY = insert_once(idempotency)
+_FIRST_CALL = select(idempotency.c.fingerprint, idempotency.c.answer, idempotency.c.winner).where(
+    idempotency.c.project == bindparam("project_"),
+    idempotency.c.route == bindparam("route_"),
+    idempotency.c.key == bindparam("key_"),
+)
+
+
+def first_call(connection: Connection, project: str, http_route: str, key: str) -> FirstCall | None:
+    """What an earlier call with this idempotency key left behind."""
+    row = connection.execute(
+        _FIRST_CALL, {"project_": project, "route_": http_route, "key_": key}
+    ).first()
+    return None if row is None else FirstCall(row[0], row[1], row[2])
 
 
 def _accept(connection: Connection, items: Sequence[Acceptance]) -> Sequence[FirstCall | None]:

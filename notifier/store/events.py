@@ -1,11 +1,11 @@
 """Event rows: what happened, for a notification's story and for the project's feed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, or_, select
+from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, or_, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from notifier.store.schema import event
@@ -54,6 +54,8 @@ _STORY = (
     .order_by(event.c.xid, event.c.seq)
     .limit(bindparam("most"))
 )
+_PLACE = select(event.c.xid, event.c.seq).where(event.c.id == bindparam("after"))
+_STORY_AFTER = _STORY.where(tuple_(event.c.xid, event.c.seq) > _PLACE.scalar_subquery())
 
 
 def put_events(connection: Connection, events: Iterable[Event]) -> None:
@@ -74,14 +76,20 @@ def put_events(connection: Connection, events: Iterable[Event]) -> None:
     put(connection, _INSERT, rows)
 
 
-def story(
-    connection: Connection, project: str, notification_id: str, *, most: int = 1000
-) -> Sequence[Event]:
-    """A notification's events in the order in which they were committed, at most `most`."""
-    rows = connection.execute(
-        _STORY, {"notification_id": notification_id, "project": project, "most": most}
-    )
-    return [_event(row) for row in rows]
+@dataclass(frozen=True, slots=True)
+class StoryPart:
+    """At most `most` events of a notification, behind the event with the id `after`."""
+
+    project: str
+    notification_id: str
+    after: str | None = None
+    most: int = 1000
+
+
+def story(connection: Connection, part: StoryPart) -> Sequence[Event]:
+    """Events in the order in which they were committed; none behind an id that is not known."""
+    query = _STORY if part.after is None else _STORY_AFTER
+    return [_event(row) for row in connection.execute(query, asdict(part))]
 
 
 def feed(

@@ -7,7 +7,7 @@ import pytest
 
 from notifier.core.message import Lane, Step
 from notifier.store.acceptance import OnceKey
-from notifier.store.events import story
+from notifier.store.events import StoryPart, story
 from notifier.store.outbox import FREE, RENEW, Renewal, next_due, owners
 from notifier.store.schema import content, message
 from tests.store.world import World
@@ -84,7 +84,7 @@ async def test_an_outcome_that_lost_its_fence_still_stands_in_the_story(world: W
     world.now += timedelta(seconds=31)
     await world.claim("two")
     await world.record(late, Step.DELIVERED)
-    told = await world.store.read(story, "default", item.notification.id)
+    told = await world.store.read(story, StoryPart("default", item.notification.id))
     assert [event.type for event in told] == ["notification.accepted", "message.attempted"]
 
 

@@ -1,0 +1,266 @@
+"""One process from start to end: `notifier dev`, `serve`, `worker` or `mailbox`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, Literal
+
+import uvloop
+from fastapi import APIRouter
+from starlette.types import ASGIApp
+
+from notifier.api.app import Frame, create_app
+from notifier.api.confirm_page import confirm_router
+from notifier.api.deps import DESK, RING
+from notifier.api.frame import Health
+from notifier.api.notifications import notifications_router
+from notifier.api.ops import ops_app
+from notifier.api.registrations import registrations_router
+from notifier.api.server import Server, stop_on_signals
+from notifier.assembly.delivery import Delivery, open_delivery
+from notifier.assembly.first_steps import first_steps
+from notifier.assembly.health import health_of
+from notifier.assembly.keys import KnownKeys, declared_keys, migrates_itself
+from notifier.assembly.listening import Listening, listening
+from notifier.assembly.sample import sample_key, send_sample
+from notifier.compose.catalogue import Catalogue, shipped_templates_dir
+from notifier.core.address import parse_mailbox
+from notifier.core.errors import Misconfigured
+from notifier.core.ids import IdSource
+from notifier.flows.desk import Desk
+from notifier.mailbox.house import House, open_mailbox
+from notifier.observe.facts import ListenerStarted, Observer
+from notifier.observe.logs import configure
+from notifier.settings import Settings
+from notifier.settings.relay_url import relay_targets
+from notifier.settings.secrets import secret_keys
+from notifier.store import migrate as migrations
+from notifier.store.migrate import MigrationReport
+from notifier.store.seal import Seal
+from notifier.store.store import Store
+
+Role = Literal["dev", "serve", "worker", "mailbox"]
+
+_SERVES: Final = {"dev", "serve"}
+_CAPTURES: Final = {"dev", "mailbox"}
+_now = partial(datetime.now, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every role stands on."""
+
+    role: Role
+    settings: Settings
+    sockets: Listening
+    new_id: IdSource
+    observe: Observer
+    stop: asyncio.Event
+
+
+def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
+    """Run a role until it is told to stop; returns the exit code. Raises Misconfigured.
+
+    `dispatch` False leaves the delivery wing to workers.
+    """
+    colours = "NO_COLOR" not in os.environ
+    observe = configure(settings.log, sys.stderr, colours=colours, now=_now)
+    _make_data_dir(settings)
+    serves, captures = role in _SERVES, role in _CAPTURES
+    with listening(settings, serves=serves, captures=captures) as sockets:
+        if role != "mailbox":
+            _prepare_schema(settings)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            new_id = IdSource(_now, os.urandom)
+            begin = partial(Ground, role, settings, sockets, new_id, observe)
+            return runner.run(_live(begin, dispatch=dispatch))
+
+
+def migrate(settings: Settings) -> MigrationReport:
+    """Bring the schema up to date. Raises Misconfigured."""
+    _make_data_dir(settings)
+    return migrations.migrate(settings.database, settings.data_dir)
+
+
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"NOTIFIER_DATA_DIR: {settings.data_dir} cannot be made: {error.strerror}"
+        ) from None
+    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+        raise Misconfigured(f"NOTIFIER_DATA_DIR: {settings.data_dir} cannot be written to")
+
+
+def _prepare_schema(settings: Settings) -> None:
+    if migrates_itself(settings):
+        migrations.migrate(settings.database, settings.data_dir)
+    else:
+        migrations.wait_until_current(settings.database, settings.data_dir)
+
+
+async def _live(begin: "partial[Ground]", *, dispatch: bool) -> int:
+    stop = asyncio.Event()
+    ground = begin(stop)
+    with stop_on_signals(stop):
+        async with AsyncExitStack() as stack:
+            work = await _open(stack, ground, dispatch=dispatch)
+            async with asyncio.TaskGroup() as group:
+                for one in work:
+                    group.create_task(_stopping_at_its_end(one, stop))
+    return 0
+
+
+async def _stopping_at_its_end(work: Awaitable[None], stop: asyncio.Event) -> None:
+    """Nothing of a process goes on without the rest: a dead dispatcher must not accept mail."""
+    try:
+        await work
+    finally:
+        stop.set()
+
+
+async def _open(
+    stack: AsyncExitStack, ground: Ground, *, dispatch: bool
+) -> list[Coroutine[Any, Any, None]]:
+    """Open everything the role needs; returns what then runs until `stop`."""
+    house = None
+    if ground.role in _CAPTURES:
+        house = await stack.enter_async_context(_mailbox(ground))
+    if ground.role == "mailbox":
+        return _serving(ground, _mailbox_app(ground, house), house)
+    desk = await stack.enter_async_context(_desk(ground))
+    targets = relay_targets(ground.settings, capture_port=ground.sockets.smtp_port)
+    delivery = await stack.enter_async_context(open_delivery(desk, targets))
+    work = [delivery.run(ground.stop)] if dispatch else []
+    if ground.role == "worker":
+        return [*work, *_ops(ground, _frame(ground, desk, delivery, {}))]
+    plaintext, (digest, key) = sample_key()
+    given = {digest: key} if ground.settings.is_dev else {}
+    frame = _frame(ground, desk, delivery, given)
+    routers = [notifications_router(), registrations_router(), confirm_router()]
+    if house is not None:
+        routers.append(house.router)
+    work += _serving(ground, create_app(routers=routers, frame=frame), house)
+    work += _ops(ground, frame)
+    if ground.settings.is_dev:
+        work.append(_first_steps(ground, plaintext))
+    return work
+
+
+@asynccontextmanager
+async def _mailbox(ground: Ground) -> AsyncIterator[House]:
+    settings = ground.settings
+    async with open_mailbox(
+        settings.mailbox,
+        settings.data_dir,
+        now=_now,
+        new_id=ground.new_id,
+        observe=ground.observe,
+    ) as house:
+        if settings.dev.send_for_real:
+            house.banner = "SEND_FOR_REAL is on: mail leaves this machine."
+        if ground.sockets.smtp is not None:
+            await house.listen(ground.sockets.smtp)
+        yield house
+
+
+@asynccontextmanager
+async def _desk(ground: Ground) -> AsyncIterator[Desk]:
+    settings = ground.settings
+    keys = secret_keys(settings)
+    sender = parse_mailbox(settings.mail.from_ or "")
+    public_url = settings.public_url or f"http://127.0.0.1:{ground.sockets.http_port}"
+    folders = (*settings.templates.dirs, shipped_templates_dir())
+    catalogue = Catalogue.load(folders, settings.brand, public_url=public_url)
+    store = Store.open(settings.database, settings.data_dir, Seal(keys))
+    try:
+        yield Desk(
+            store=store,
+            catalogue=catalogue,
+            settings=settings,
+            sender=sender,
+            return_path=settings.mail.return_path or sender.address,
+            public_url=public_url,
+            secret_keys=keys,
+            now=_now,
+            new_id=ground.new_id,
+            entropy=os.urandom,
+            observe=ground.observe,
+        )
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def _frame(ground: Ground, desk: Desk, delivery: Delivery, given: "dict[str, Any]") -> Frame:
+    settings = ground.settings
+    known = KnownKeys(desk.store, declared_keys(settings) | given)
+    return Frame(
+        settings=settings,
+        observe=ground.observe,
+        now=_now,
+        new_id=ground.new_id,
+        port=ground.sockets.http_port,
+        health=partial(health_of, desk.store, delivery.relays, ground.stop),
+        find_key=known.find,
+        state={DESK: desk, RING: delivery.ring},
+    )
+
+
+def _mailbox_app(ground: Ground, house: House | None) -> ASGIApp:
+    """The mailbox alone: no keys, no store of its own to ask for its health."""
+    routers: list[APIRouter] = [] if house is None else [house.router]
+
+    async def health() -> Health:
+        return Health("draining" if ground.stop.is_set() else "ready")
+
+    async def no_key(_: str) -> None:
+        return None
+
+    frame = Frame(
+        settings=ground.settings,
+        observe=ground.observe,
+        now=_now,
+        new_id=ground.new_id,
+        port=ground.sockets.http_port,
+        health=health,
+        find_key=no_key,
+    )
+    return create_app(routers=routers, frame=frame)
+
+
+def _serving(ground: Ground, app: ASGIApp, house: House | None) -> list[Coroutine[Any, Any, None]]:
+    sockets = [sock for sock in (ground.sockets.http, ground.sockets.compat) if sock]
+    for sock in sockets:
+        host, port = sock.getsockname()[:2]
+        ground.observe(ListenerStarted("api", host, port))
+    work = [Server(app, ground.settings.http, ground.stop).serve(sockets)]
+    if house is not None:
+        work.append(_end_streams(house, ground.stop))
+    return work
+
+
+async def _end_streams(house: House, stop: asyncio.Event) -> None:
+    await stop.wait()
+    house.end_streams()
+
+
+def _ops(ground: Ground, frame: Frame) -> list[Coroutine[Any, Any, None]]:
+    if ground.sockets.ops is None:
+        return []
+    server = Server(ops_app(frame), ground.settings.http, ground.stop)
+    return [server.serve([ground.sockets.ops])]
+
+
+async def _first_steps(ground: Ground, plaintext: str) -> None:
+    """Say where to look, once the sample has been taken, then stay until the end."""
+    sockets, settings = ground.sockets, ground.settings
+    sent = await send_sample(sockets.http_port, "127.0.0.1", plaintext, settings.data_dir)
+    sys.stderr.write(first_steps(settings, sockets, sample_sent=sent) + "\n")
+    sys.stderr.flush()
+    await ground.stop.wait()

@@ -1,0 +1,1 @@
+"""The delivery wing: what is due is claimed, done and recorded."""

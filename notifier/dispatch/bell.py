@@ -1,0 +1,22 @@
+"""The doorbell between the wings: rung after a commit, heard by whoever waits for work."""
+
+import asyncio
+
+
+class Bell:
+    """Rings are not counted: however many came, the next `heard` returns once.
+
+    Belongs to one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """There is something to do."""
+        self._rung.set()
+
+    async def heard(self) -> None:
+        """Return at the next ring, or at once if it rang since the last call."""
+        await self._rung.wait()
+        self._rung.clear()

@@ -1,0 +1,1 @@
+"""Use cases of the request wing: one file, one story, ending in one committed transaction."""
