@@ -103,7 +103,7 @@ def _message(raw: bytes, problems: list[str]) -> Message:
 
 
 def _defects(message: Message) -> list[str]:
-    return [f"{type(defect).__name__}: {defect.__doc__}" for defect in message.defects]
+    return [str(defect.__doc__ or type(defect).__name__) for defect in message.defects]
 
 
 def _try(action: Callable[[], T], fallback: T, problems: list[str], what: str) -> T:
@@ -160,7 +160,8 @@ def decoded(value: str) -> str:
         chunks = decode_header(_BETWEEN_WORDS.sub(r"\1 \2", unfolded))
     except _TROUBLE:
         return _plain(unfolded)
-    return _plain("".join(_chunk(chunk, charset) for chunk, charset in chunks))
+    # A word that decodes to nothing is broken: better seen as it stands.
+    return _plain("".join(_chunk(chunk, charset) for chunk, charset in chunks) or unfolded)
 
 
 def _chunk(chunk: bytes | str, charset: str | None) -> str:

@@ -19,7 +19,7 @@ _BLOCKS = names(
 )
 _INVISIBLE = re.compile("[\u200b-\u200f\u034f\u2060\ufeff\u00ad]")
 _SPACE = re.compile(r"\s+")
-_CODE = re.compile(r"(?<![\w#.,:/@=+%-])(\d{6}|\d{3}[ -]\d{3})(?![\w/@=%-]|[.,:]\d)")
+_CODE = re.compile(r"(?<![\w#.,:/@=+%-])(?<!\d )(\d{6}|\d{3}[ -]\d{3})(?![\w/@=%-]|[.,:]\d)")
 _CODE_WORD = re.compile(r"\b(?:code|pin|otp|passcode|password|bestätigungscode)\b", re.IGNORECASE)
 _CODE_REACH = 160
 _ACTION = re.compile(
