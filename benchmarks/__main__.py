@@ -21,7 +21,7 @@ def available() -> dict[str, str]:
 def main(argv: Sequence[str]) -> int:
     """Run what `argv` names; 2 for a name that is unknown, 1 if a benchmark failed."""
     found = available()
-    if argv and argv[0] not in found:
+    if not found or (argv and argv[0] not in found):
         names = "".join(f"\n  {name:12} {what}" for name, what in found.items())
         print(f"The benchmarks are:{names}" if found else "There are no benchmarks yet.")
         return 0 if argv[0] in {"-h", "--help", "list"} else 2
