@@ -10,8 +10,8 @@ _CURL = """\
 
 def first_steps(settings: Settings, sockets: Listening, *, sample_sent: bool) -> str:
     """A few lines for a person at a terminal."""
-    host = settings.http.host if settings.http.host not in {"0.0.0.0", "::"} else "127.0.0.1"
-    api = f"http://{host}:{sockets.http_port}"
+    host = sockets.http_host
+    api = f"http://{f'[{host}]' if ':' in host else host}:{sockets.http_port}"
     inbox = f"{api}/mailbox"
     lines = ["", f"Notifier is ready. Open the inbox:  {inbox}", ""]
     if sample_sent:

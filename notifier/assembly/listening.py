@@ -29,6 +29,12 @@ class Listening:
         return bound_port(self.http) if self.http else 0
 
     @property
+    def http_host(self) -> str:
+        """An address at which the API can be reached from this machine."""
+        host: str = self.http.getsockname()[0] if self.http else ""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+    @property
     def smtp_port(self) -> int | None:
         """The capture server's port."""
         return bound_port(self.smtp) if self.smtp else None

@@ -260,7 +260,7 @@ def _ops(ground: Ground, frame: Frame) -> list[Coroutine[Any, Any, None]]:
 async def _first_steps(ground: Ground, plaintext: str) -> None:
     """Say where to look, once the sample has been taken, then stay until the end."""
     sockets, settings = ground.sockets, ground.settings
-    sent = await send_sample(sockets.http_port, "127.0.0.1", plaintext, settings.data_dir)
+    sent = await send_sample(sockets, plaintext, settings.data_dir)
     sys.stderr.write(first_steps(settings, sockets, sample_sent=sent) + "\n")
     sys.stderr.flush()
     await ground.stop.wait()

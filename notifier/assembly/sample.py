@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from notifier.assembly.keys import given_key
+from notifier.assembly.listening import Listening
 from notifier.core.api_key import ENTROPY_BYTES, ApiKey, mint
 
 _MARK: Final = "sample-sent"
@@ -38,12 +39,12 @@ def sample_key() -> tuple[str, tuple[str, ApiKey]]:
     )
 
 
-async def send_sample(port: int, host: str, plaintext: str, data_dir: Path) -> bool:
+async def send_sample(sockets: Listening, plaintext: str, data_dir: Path) -> bool:
     """Post the sample, once per data folder. False: it was sent at an earlier start, or failed."""
     mark = data_dir / _MARK
     if mark.exists():
         return False
-    status = await asyncio.to_thread(_post, host, port, plaintext)
+    status = await asyncio.to_thread(_post, sockets.http_host, sockets.http_port, plaintext)
     if status != 202:
         return False
     mark.touch()

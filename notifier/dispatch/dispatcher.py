@@ -91,8 +91,7 @@ class Dispatcher(Generic[Job]):
             else:
                 renewing.result()
         finally:
-            for task in (stopping, renewing, working, *self._seated):
-                task.cancel()
+            await _end(stopping, renewing, working, *self._seated)
 
     async def _work(self, stopping: "asyncio.Task[Any]") -> None:
         while not stopping.done():
@@ -101,10 +100,10 @@ class Dispatcher(Generic[Job]):
                 await _first(stopping, self._seat_freed.wait())
             elif not self._lane.is_usable():
                 await _first(stopping, self._lane.usable())
-            elif not await self._seat_due_jobs():
+            elif not await self._seat_due_jobs(stopping):
                 await _first(stopping, self._idle())
 
-    async def _seat_due_jobs(self) -> bool:
+    async def _seat_due_jobs(self, stopping: "asyncio.Task[Any]") -> bool:
         """Claim for the free seats. False: there was nothing (more) to claim."""
         wanted = self._free_seats()
         claimed_at = time.monotonic()
@@ -112,7 +111,7 @@ class Dispatcher(Generic[Job]):
             jobs = await self._lane.claim(wanted)
         except Unavailable as error:
             self._observe(StoreAway(reason=error.code))
-            await asyncio.sleep(_STORE_PAUSE_S)
+            await _first(stopping, asyncio.sleep(_STORE_PAUSE_S))
             return True
         for job in jobs:
             lease = Lease(claimed_at + self._pace.lease_s)
@@ -161,6 +160,12 @@ class Dispatcher(Generic[Job]):
 
     def _free_seats(self) -> int:
         return self._pace.seats - len(self._seated)
+
+
+async def _end(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _first(stopping: "asyncio.Task[Any]", other: Coroutine[Any, Any, Any]) -> None:

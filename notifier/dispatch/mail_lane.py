@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Final
 
 from notifier.core.clock import Clock
-from notifier.core.errors import Unavailable
+from notifier.core.errors import Misconfigured, Unavailable
 from notifier.core.ids import IdSource
 from notifier.core.message import Step
 from notifier.core.next_step import NextStep, RetryRules, Tried, next_step
 from notifier.core.route import Route
 from notifier.dispatch.dispatcher import Lease
 from notifier.dispatch.story import StepTaken, event_of, fact_of, orphan_event
-from notifier.observe.facts import LeaseLost, Observer
+from notifier.observe.facts import ContentUnreadable, LeaseLost, Observer
 from notifier.smtp.relays import Relays
 from notifier.store.outbox import CLAIM, RENEW, Claimed, ClaimRequest, Renewal, next_due
 from notifier.store.outcomes import RECORD, Outcome
@@ -79,32 +79,41 @@ class MailLane:
 
     async def perform(self, job: Claimed, lease: Lease) -> None:
         """Send one message, unless it should not be sent any more, and record it."""
-        step = self._without_sending(job)
+        content = self._content(job)
+        step = self._without_sending(job, content)
         if step is None:
-            step = await self._send(job, lease)
+            step = await self._send(job, content, lease)
         stood = await self._record(self._outcome(job, step), lease)
         if not stood:
             self._tools.observe(LeaseLost(job.claim.id))
         if step.happened:
             self._tools.observe(fact_of(step, job))
 
-    def _without_sending(self, job: Claimed) -> StepTaken | None:
+    def _content(self, job: Claimed) -> bytes:
+        """The mail's bytes; empty when they cannot be had."""
+        if job.body is None or not job.sealed:
+            return job.body or b""
+        try:
+            return self._tools.store.seal.unseal(job.body)
+        except Misconfigured as error:
+            self._tools.observe(ContentUnreadable(job.claim.id, error.detail))
+            return b""
+
+    def _without_sending(self, job: Claimed, content: bytes) -> StepTaken | None:
         """The step of a message that must not be tried; None: try it."""
         if job.orphaned >= MOST_ORPHANED:
             return _ending(job, Step.SET_ASIDE, "claimed_without_outcome")
         if job.orphaned and self._rules.on_ambiguous == "hold":
             return _ending(job, Step.SET_ASIDE, "outcome_unknown")
-        if job.body is None:
-            return _ending(job, Step.SET_ASIDE, "bytes_erased")
+        if not content:
+            return _ending(job, Step.SET_ASIDE, "bytes_erased" if not job.body else "unreadable")
         if job.expires_at <= self._tools.now():
             return _ending(job, Step.LIFE_ENDED, "life_ended")
         if self._captures_itself:
             return _ending(job, Step.CAPTURED, "no_capture_server")
         return None
 
-    async def _send(self, job: Claimed, lease: Lease) -> StepTaken:
-        body = job.body or b""
-        content = self._tools.store.seal.unseal(body) if job.sealed else body
+    async def _send(self, job: Claimed, content: bytes, lease: Lease) -> StepTaken:
         attempt = await self._tools.relays.send(
             self._route, job.envelope, content, abort=lease.lapsed
         )

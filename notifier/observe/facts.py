@@ -178,6 +178,17 @@ class LeaseLost(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ContentUnreadable(Fact):
+    """A stored mail cannot be decrypted; it is held until the key is listed again."""
+
+    event: ClassVar[str] = "message.unreadable"
+    level: ClassVar[Level] = "error"
+
+    message_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationChanged(Fact):
     """A registration was begun or confirmed; `step` says which."""
 
