@@ -29,7 +29,7 @@ PUBLIC_ROUTES: Final = frozenset(
         "/docs/{asset}",
         "/confirm",
         "/confirm/resend",
-        "/confirm/{asset}",
+        "/confirm/page.css",
     }
 )
 """Path templates that need no key. Whole houses with guards of their own: `PUBLIC_MOUNTS`."""

@@ -4,6 +4,7 @@ Written on the standard library alone: importing structlog draws in rich, 150 ms
 every role, and facts are structured already.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -100,6 +101,8 @@ class ForeignLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line; a record whose arguments do not fit its text is shown without them."""
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return  # a request cut off at the end of the grace time: uvicorn calls it an error
         try:
             text = record.getMessage()
         except (TypeError, ValueError):

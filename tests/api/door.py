@@ -40,6 +40,9 @@ KEY = ApiKey(
 )
 
 
+Sender = Annotated[Caller, caller("send")]
+
+
 class Address(BaseModel):
     email: str
     name: str | None = Field(None, max_length=5)
@@ -62,7 +65,7 @@ class Door:
     settings: Settings
     facts: list[Fact] = field(default_factory=list)
     keys: dict[str, ApiKey] = field(default_factory=lambda: {LIVE.digest: KEY})
-    health: Health = Health("ready")
+    health: Health = field(default_factory=lambda: Health("ready"))
     health_error: Unavailable | None = None
     taken: list[Thing] = field(default_factory=list)
     held: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,7 +107,6 @@ class Door:
     def things(self) -> APIRouter:
         """Routes that do what a test of the frame needs done."""
         router = v1_router("Things")
-        Sender = Annotated[Caller, caller("send")]
 
         @router.post("/things", status_code=202)
         async def create_thing(body: Thing, who: Sender) -> Caller:

@@ -9,7 +9,7 @@ from notifier.api.proxies import TrustedProxies, networks
 from notifier.core.errors import Misconfigured
 
 CASES: dict[str, tuple[list[str], str, list[str], str]] = {
-    # name: (trusted, peer, X-Forwarded-For, client)
+    # trusted, peer, X-Forwarded-For, and who is believed to have called
     "nobody trusted": ([], "10.0.0.1", ["1.2.3.4"], "10.0.0.1"),
     "a stranger": (["10.0.0.2"], "10.0.0.1", ["1.2.3.4"], "10.0.0.1"),
     "one proxy": (["10.0.0.1"], "10.0.0.1", ["1.2.3.4"], "1.2.3.4"),

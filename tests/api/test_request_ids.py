@@ -20,7 +20,7 @@ async def test_a_sane_request_id_is_kept(sane: str) -> None:
 @pytest.mark.parametrize("odd", ["", "x" * 129, "a b", "a\tb", "é", "<b>", "a/b", "a%0a"])
 async def test_another_is_replaced(odd: str) -> None:
     async with dev().client() as http:
-        headers = [("X-Request-Id", odd.encode("latin-1"))]
+        headers = [(b"X-Request-Id", odd.encode("latin-1"))]
         answer = await http.get("/nothing", headers=headers)
     assert assert_problem(answer, 404)["request_id"].startswith("req_")
 

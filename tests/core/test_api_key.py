@@ -40,8 +40,16 @@ def test_a_key_of_other_than_256_bits_is_not_made(length: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ntf_live_", "ntf_live_" + "a" * 42, "ntf_live_" + "a" * 44, "ntf_prod_" + "a" * 43]
-    + ["ntf_live_" + "ü" * 43, "ntf_live_" + "+" * 43, "NTF_LIVE_" + "a" * 43],
+    [
+        "",
+        "ntf_live_",
+        "ntf_live_" + "a" * 42,
+        "ntf_live_" + "a" * 44,
+        "ntf_live_" + "ü" * 43,
+        "ntf_live_" + "+" * 43,
+        "ntf_prod_" + "a" * 43,
+        "NTF_LIVE_" + "a" * 43,
+    ],
 )
 def test_another_shape_is_no_minted_key(text: str) -> None:
     assert route_of(text) is None
