@@ -19,12 +19,12 @@ def available() -> dict[str, str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run what `argv` names; 2 for a name that is unknown, 1 if a benchmark failed."""
+    """Run what `argv` names; 2 if there is none of that name, 1 if a benchmark failed."""
     found = available()
     if not found or (argv and argv[0] not in found):
         names = "".join(f"\n  {name:12} {what}" for name, what in found.items())
         print(f"The benchmarks are:{names}" if found else "There are no benchmarks yet.")
-        return 0 if argv[0] in {"-h", "--help", "list"} else 2
+        return 0 if set(argv) & {"-h", "--help", "list"} else 2
     chosen = argv[:1] or found
     statuses = [importlib.import_module(f"benchmarks.{name}").main(argv[1:]) for name in chosen]
     return 1 if any(statuses) else 0

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,11 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones(
 ) -> None:
     assert bench(["no-such"]) == 2
     assert "benchmarks" in capsys.readouterr().out
+
+
+def test_a_package_without_benchmarks_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.__main__.HERE", tmp_path)
+    assert bench([]) == 2
+    assert capsys.readouterr().out == "There are no benchmarks yet.\n"
