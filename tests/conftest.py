@@ -1,5 +1,6 @@
 """Fixtures for every room."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ from pydantic import SecretStr
 
 from notifier.settings.sections import DatabaseSettings
 from tests.support.postgres import fresh_database, postgres_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_user() -> None:
+    """What the user set for his own Notifier must not reach the ones under test."""
+    for name in [name for name in os.environ if name.startswith("NOTIFIER_")]:
+        if not name.startswith("NOTIFIER_TEST_"):
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from sqlalchemy import Connection
-
 from notifier.core.api_key import (
     ENTROPY_BYTES,
     SCOPES,
@@ -22,7 +20,7 @@ from notifier.core.api_key import (
 from notifier.core.errors import Conflict, Misconfigured, NotFound
 from notifier.core.ids import IdSource
 from notifier.settings import Settings
-from notifier.store.engine import Database, database_url, standalone
+from notifier.store.engine import Database, database_url, standalone, writing
 from notifier.store.keys import add_key, find_key, list_keys, revoke_key
 from notifier.store.migrate import migrate
 from notifier.store.store import Store
@@ -64,7 +62,7 @@ class KeyDesk:
             expires_at=expires_at,
             revoked_at=None,
         )
-        with self._writing() as connection:
+        with writing(self._database) as connection:
             if not add_key(connection, key, minted.digest):
                 raise Conflict(f"there is a key named {name} already; revoke it or take another")
         return minted.plaintext, key
@@ -76,16 +74,11 @@ class KeyDesk:
 
     def revoke(self, id_or_name: str) -> ApiKey:
         """Revoke by id or name. Takes effect within two seconds. Raises NotFound."""
-        with self._writing() as connection:
+        with writing(self._database) as connection:
             key = revoke_key(connection, id_or_name, _now())
         if key is None:
             raise NotFound(f"there is no key {id_or_name} that is not revoked")
         return key
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._database.write_lock(), self._database.engine.begin() as connection:
-            yield connection
 
 
 @contextmanager

@@ -35,6 +35,13 @@ class Database:
     close: Callable[[], None]
 
 
+@contextmanager
+def writing(database: Database) -> Iterator[Connection]:
+    """One write transaction outside a running service's group commit."""
+    with database.write_lock(), database.engine.begin() as connection:
+        yield connection
+
+
 def database_url(settings: DatabaseSettings, data_dir: Path) -> URL:
     """The URL in SQLAlchemy's form. Raises Misconfigured, without echoing a password."""
     if settings.url is None:
