@@ -67,6 +67,11 @@ def _put_schemas(found: dict[str, Any]) -> None:
 
 
 def _finish(operation: dict[str, Any], *, secured: bool) -> None:
+    # The first line of a route's docstring says more than its name in capitals.
+    summary, _, rest = operation.pop("description", operation["summary"]).partition("\n")
+    operation["summary"] = summary.rstrip(".")
+    if rest.strip():
+        operation["description"] = rest.strip()
     operation["security"] = [{"apiKey": []}] if secured else []
     unprocessable = operation["responses"].get("422")
     if unprocessable and "application/json" in unprocessable.get("content", {}):

@@ -115,7 +115,10 @@ class Door:
 
         @router.get("/things/{name}")
         async def read_thing(name: str, who: Sender, limit: int = 20) -> dict[str, int]:
-            """Reads one."""
+            """Reads one.
+
+            Or says why not.
+            """
             return {"length": len(name), "limit": limit}
 
         @router.post("/things/{name}/stop")

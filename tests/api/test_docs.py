@@ -73,6 +73,11 @@ def test_errors_are_described_as_problems_and_as_nothing_else() -> None:
     assert "ProblemError" in found["components"]["schemas"]
 
 
+def test_a_route_is_described_by_its_docstring() -> None:
+    operation = described(dev())["paths"]["/v1/things/{name}"]["get"]
+    assert (operation["summary"], operation["description"]) == ("Reads one", "Or says why not.")
+
+
 def test_keys_are_asked_for_below_v1_only() -> None:
     found = described(dev())
     assert found["paths"]["/v1/things"]["post"]["security"] == [{"apiKey": []}]
