@@ -25,14 +25,25 @@ class Catalogue:
     def load(
         cls, dirs: Sequence[Path], brand: BrandSettings, *, public_url: str | None
     ) -> "Catalogue":
-        """Reads `dirs`, the first winning, and behind them the set that ships with the package.
+        """The templates of `dirs`, the first winning, and behind them the shipped set.
+
+        Raises `Misconfigured` as `of_dirs` does.
+        """
+        shipped = shipped_templates_dir()
+        known = {folder.resolve() for folder in dirs}
+        all_dirs = [*dirs, *([] if shipped.resolve() in known else [shipped])]
+        return cls.of_dirs(all_dirs, brand, public_url=public_url)
+
+    @classmethod
+    def of_dirs(
+        cls, dirs: Sequence[Path], brand: BrandSettings, *, public_url: str | None
+    ) -> "Catalogue":
+        """The templates of `dirs` and no others.
 
         Every template is compiled and rendered with its samples. Raises `Misconfigured` with
         all problems, each naming file and, where it can be told, line.
         """
-        shipped = shipped_templates_dir()
-        known = {folder.resolve() for folder in dirs}
-        tree = read_tree([*dirs, *([] if shipped.resolve() in known else [shipped])])
+        tree = read_tree(dirs)
         mails = load_mails(tree, make_brand(brand, public_url=public_url))
         if tree.problems:
             raise Misconfigured("Templates cannot be used.", problems=tree.problems)

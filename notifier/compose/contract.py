@@ -158,7 +158,8 @@ def _sender_problems(text: str) -> Iterator[str]:
 def _variable_problems(name: str, table: object) -> Iterator[str]:
     prefix = f"variables.{name}"
     if not IDENTIFIER.fullmatch(name) or name in RESERVED:
-        yield f"{prefix} is not a name that can be used (lower case, not {', '.join(RESERVED)})."
+        taken = ", ".join(sorted(RESERVED))
+        yield f"{prefix} is not a name that can be used (lower case, none of {taken})."
     if not isinstance(table, dict):
         yield f"{prefix} must be a table, such as [{prefix}]."
         return
@@ -168,7 +169,7 @@ def _variable_problems(name: str, table: object) -> Iterator[str]:
     )
     yield from _wrong(table, {**switches, "description": "string"}, f"{prefix}.")
     kind = table.get("type", "string")
-    if kind not in PYTHON_TYPES:
+    if kind not in tuple(PYTHON_TYPES):  # a tuple: TOML may hand us a list
         yield f"{prefix}.type must be one of {', '.join(PYTHON_TYPES)}."
     elif "default" in table:
         yield from _default_problems(prefix, kind, table)

@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 
 from notifier.compose.attachments import Attachment, check_attachments
 from notifier.compose.mime import compose
-from tests.compose.test_mime import DRAFT, parsed
+from tests.compose.test_mime import DRAFT, parsed, payload
 
 
 def files(message: EmailMessage) -> list[tuple[str | None, str, bytes]]:
     leaves = [part for part in message.walk() if part.get_filename()]
-    return [
-        (part.get_filename(), part.get_content_type(), part.get_payload(decode=True))
-        for part in leaves
-    ]
+    return [(part.get_filename(), part.get_content_type(), payload(part)) for part in leaves]
 
 
 @pytest.mark.parametrize(

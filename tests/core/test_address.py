@@ -22,7 +22,7 @@ GOOD = [
     ('"plain"@example.org', "plain@example.org", None),
     ('Jane <"a b"@example.org>', '"a b"@example.org', "Jane"),
     ("jane@bücher.example", "jane@xn--bcher-kva.example", None),
-    ("jane@ｅｘａｍｐｌｅ。org", "jane@example.org", None),
+    ("jane@\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45\u3002org", "jane@example.org", None),
     ("jane@xn--bcher-kva.example", "jane@xn--bcher-kva.example", None),
     ("дима@example.org", "дима@example.org", None),
     ("root@localhost", "root@localhost", None),

@@ -51,7 +51,7 @@ def test_a_body_may_have_line_breaks_but_no_nul_and_no_lone_surrogate() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Robin", "Dr. Anna-Lena O’Neill", "J. R. R. Tolkien", "李小龍", "نیلوفر\u200cخانم", "A.B."],
+    ["Robin", "Dr. Anna-Lena O'Neill", "J. R. R. Tolkien", "李小龍", "नी\u200cलिमा", "A.B."],
 )
 def test_a_persons_name_is_fit_for_an_untrusted_slot(text: str) -> None:
     assert untrusted_fault(text) is None
@@ -70,8 +70,8 @@ def test_a_persons_name_is_fit_for_an_untrusted_slot(text: str) -> None:
         ("mailto:x", "url_like"),
         ("JavaScript:x", "url_like"),
         ("bücher.example", "url_like"),
-        ("evil。com", "url_like"),
-        ("evil．com", "url_like"),
+        ("evil\u3002com", "url_like"),
+        ("evil\uff0ecom", "url_like"),
         ("evil.\u200dcom", "url_like"),
         ("10.0.0.1", "url_like"),
         ("a\u200bb", "bidi_character"),
