@@ -21,7 +21,7 @@ ANY: Final = "<name>"
 """Stands in a path for a name that the operator chooses, such as a relay's."""
 
 _NOT_FROM_ENVIRONMENT: Final = frozenset({"is_dev", "smtp_url"})
-_CHOSEN: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+_CHOSEN: Final = re.compile(r"(?=.{1,64}$)[a-z0-9]+(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from notifier.settings.loopback import WILDCARDS, is_loopback
 from notifier.settings.secrets import WEAK_CHARS
 from notifier.settings.sections import Settings
 
+PROJECT_CHARS: Final = 64
+
 IsGiven = Callable[[str], bool]
 """Whether somebody tried to set an environment name: what is broken is not also missing."""
 
@@ -48,6 +50,11 @@ def faults(settings: Settings, is_given: IsGiven, *, serves: bool) -> Iterator[s
     yield from _link_url(settings)
     if settings.is_dev:
         yield from _reachable(settings)
+
+
+def is_project(name: str) -> bool:
+    """Whether this can be a project's name."""
+    return 0 < len(name) <= PROJECT_CHARS and name.isprintable() and name == name.strip()
 
 
 def _missing(is_given: IsGiven) -> Iterator[str]:
@@ -161,8 +168,8 @@ def _api_keys(settings: Settings) -> Iterator[str]:
         if unknown := unknown_scopes(frozenset(key.scopes)):
             known = ", ".join(sorted(SCOPES))
             yield f"{setting}__SCOPES has {len(unknown)} unknown: there are {known}."
-        if not key.project or not key.project.isprintable():
-            yield f"{setting}__PROJECT has to be a word."
+        if not is_project(key.project):
+            yield f"{setting}__PROJECT has to be a name of at most {PROJECT_CHARS} characters."
         if key.secret is None:
             yield f"{setting}__SECRET is missing: the key has other settings, but no secret."
             continue

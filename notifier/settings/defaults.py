@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from notifier.core.address import parse_mailbox
 from notifier.core.errors import Misconfigured
 from notifier.settings.loopback import WILDCARDS
 from notifier.settings.sections import Settings
@@ -15,28 +14,19 @@ DEV_SENDER: Final = "Notifier <notifier@example.test>"
 """`.test` belongs to nobody (RFC 6761), so that no answer to it reaches anybody."""
 
 
-def public_url(settings: Settings, *, http_port: int) -> str:
-    """The base of links, without a slash at its end.
+def listener_url(settings: Settings, *, http_port: int) -> str:
+    """Where the API answers on `http_port`, as seen from this machine."""
+    host = "127.0.0.1" if settings.http.host in WILDCARDS else settings.http.host
+    return f"http://[{host}]:{http_port}" if ":" in host else f"http://{host}:{http_port}"
 
-    In dev, where it may be unset, it is the listener on `http_port`, as seen from this machine.
+
+def public_url(settings: Settings, *, http_port: int) -> str:
+    """The base of links, without a slash at its end: in dev, where it may be unset, the listener.
+
+    Raises `Misconfigured` where it is unset and has to be set.
     """
     if settings.public_url:
         return settings.public_url.rstrip("/")
     if not settings.is_dev:
         raise Misconfigured("NOTIFIER_PUBLIC_URL is missing.")
-    host = "127.0.0.1" if settings.http.host in WILDCARDS else settings.http.host
-    return f"http://[{host}]:{http_port}" if ":" in host else f"http://{host}:{http_port}"
-
-
-def default_sender(settings: Settings) -> str:
-    """The `From` of a mail that names none: `Name <a@example.org>`."""
-    if settings.mail.from_:
-        return settings.mail.from_
-    if not settings.is_dev:
-        raise Misconfigured("NOTIFIER_MAIL__FROM is missing.")
-    return DEV_SENDER
-
-
-def return_path(settings: Settings) -> str:
-    """The MAIL FROM of an envelope: a bare address."""
-    return settings.mail.return_path or parse_mailbox(default_sender(settings)).address
+    return listener_url(settings, http_port=http_port)

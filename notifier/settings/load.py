@@ -23,8 +23,9 @@ from notifier.settings.sections import Settings
 DOTENV: Final = Path(".env")
 """Where dev looks for more settings, from the working directory."""
 
-Purpose = Literal["serve", "manage"]
-"""`serve` starts Notifier. `manage` works beside it: what only a start needs is not asked for."""
+Purpose = Literal["serve", "capture", "manage"]
+"""`serve` starts Notifier, `capture` the mailbox alone, which sends nothing and asks for no relay.
+`manage` works beside a running Notifier: what only a start needs is not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def load(
         # It is there for hosts that run Notifier; on a developer's machine it is another program's.
         found.values.pop(SMTP_URL, None)
     settings = _validated(found, is_dev=is_dev)
-    found.problems += faults(settings, found.is_given, serves=purpose == "serve")
+    found.problems += faults(settings, found.is_given, serves=purpose != "manage")
     if purpose == "serve":
         _check_relays(settings, found)
         found.warnings += _worries(settings)
