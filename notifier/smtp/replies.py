@@ -23,7 +23,7 @@ _QUEUE_ID: Final = re.compile(
     r"(?:queued as|queued with id|queue id|message[- ]id|\bid)[ =:]+<?([^\s<>;,]+)"  # most of them
     r"|^(?:ok:? )?queued[.:]? (?!as\b|with\b|mail\b|for\b)<?([^\s<>;,]+)"
     r"|^(\S+) message accepted for delivery"  # Sendmail
-    r"|^ok\s+(?:\d{9,10}\s+)?((?=\S*\d)[^\s<>;,]{8,})",  # Amazon SES, Gmail
+    r"|^ok\s+(?:\d{9,10}\s+)?((?=\S*\d)[^\s<>;,=]{8,})",  # Amazon SES, Gmail
     re.IGNORECASE,
 )
 

@@ -102,18 +102,24 @@ async def _answers(client: Client, phases: Sequence[Phase]) -> Outcome | None:
         if refused is None and not _positive(phase, last):
             refused = reply_of(phase, last)
             client.needs_reset = True
-            if last.code == 421:
+            if isinstance(refused, LinkFailure) or refused.code == 421:
+                client.abort()
                 return refused
     if refused is not None and last is not None and last.code == 354:
-        await _lone_dot(client)
+        await _end_empty(client, refused)
     return refused
 
 
-async def _lone_dot(client: Client) -> None:
-    """RFC 2920 §3.1: DATA was taken although the mail was refused; end it with nothing in it.
+async def _end_empty(client: Client, refused: Outcome) -> None:
+    """DATA was taken although the mail was refused: end it with nothing in it.
 
-    The reply to this dot says nothing about the mail, not even when it is a 250.
+    RFC 2920 §3.1: send a lone dot and read its reply, which says nothing about the mail, not
+    even when it is a 250. That is for a refused RCPT; where the relay may hold a recipient, a
+    lone dot would bring him an empty mail, so the connection is closed instead.
     """
+    if refused.phase is not Phase.RCPT:
+        client.abort()
+        return
     try:
         client.wire.send(END_OF_DATA, replies=1)
         await client.wire.read_response(client.target.limits.dot_timeout_s)

@@ -11,7 +11,7 @@
 the server answers as a good one does. `times`: how often it fires (None: always). `recipient`,
 `sender`: only for that RCPT or MAIL address (for DATA, BODY, DOT: of the open transaction).
 `connection`: only on the n-th connection (from 1). `skip`: let so many pass first. `hits`
-counts. Acts are in `smtp_acts`: Say, Drop, CLOSING (421 and drop), Reset, Hold, hang, Drip,
+counts. Acts are in `smtp_acts`: Say, Drop, CLOSING (421 and drop), Reset, Hold, Hang, Drip,
 Garbage, Inject. BODY fires on the first line after 354; when its act keeps the connection the
 body is read on as usual. A `Hold` at BODY stops reading: back-pressure.
 
@@ -22,8 +22,9 @@ commands came before the answer to the one before. `await until(predicate)` retu
 journal satisfies it.
 
 **TLS.** `tls=context` offers STARTTLS; with `implicit=True` it speaks TLS at once. trustme makes
-contexts: `authority.issue_cert("localhost").configure_cert(context)`. `users` offers AUTH PLAIN
-and LOGIN. `close()` and `open()` again keep the port: a relay that goes away and comes back.
+contexts: `authority.issue_cert("localhost").configure_cert(context)`. `users` offers
+AUTH with `mechanisms` (PLAIN, LOGIN). `data_without_rcpt` answers 354 also when every RCPT was
+refused. `close()` and `open()` again keep the port: a relay that goes away and comes back.
 """
 
 import asyncio
@@ -38,11 +39,11 @@ from tests.support.smtp_acts import (
     Drip,
     Drop,
     Garbage,
+    Hang,
     Hold,
     Inject,
     Reset,
     Say,
-    hang,
 )
 from tests.support.smtp_script import EXTENSIONS, Connection, Mail, Rule, Script, Step
 from tests.support.smtp_session import Session
@@ -55,6 +56,7 @@ __all__ = [
     "Drip",
     "Drop",
     "Garbage",
+    "Hang",
     "Hold",
     "Inject",
     "Mail",
@@ -63,7 +65,6 @@ __all__ = [
     "Say",
     "ScriptedSmtp",
     "Step",
-    "hang",
 ]
 
 LIMIT = 64 * 1024 * 1024
@@ -98,12 +99,14 @@ class ScriptedSmtp(Script):
 
     async def close(self) -> None:
         """Stop listening and cut every connection."""
-        assert self._server is not None
+        if self._server is None:
+            return
         self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+        self._server = None
 
     def target(
         self,

@@ -100,9 +100,15 @@ class Hold:
         return True
 
 
-def hang() -> Hold:
+@dataclass(frozen=True, slots=True)
+class Hang:
     """Never answer."""
-    return Hold(asyncio.Event())
+
+    accepts: bool = False
+
+    async def play(self, line: Line, normal: bytes) -> bool:
+        await asyncio.get_running_loop().create_future()
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,12 +105,14 @@ class Script:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         users: Mapping[str, str] | None = None,
+        mechanisms: Sequence[str] = ("PLAIN", "LOGIN"),
         data_without_rcpt: bool = False,
     ) -> None:
         self.extensions = list(extensions)
         self.tls = tls
         self.implicit = implicit
         self.users = dict(users or {})
+        self.mechanisms = tuple(mechanisms)
         self.data_without_rcpt = data_without_rcpt
         self.rules: list[Rule] = []
         self.accepted: list[Mail] = []

@@ -91,7 +91,7 @@ class Session:
         if self.server.tls is not None and not self._encrypted:
             offers.append("STARTTLS")
         if self.server.users:
-            offers.append("AUTH PLAIN LOGIN")
+            offers.append(" ".join(("AUTH", *self.server.mechanisms)))
         lines = ["scripted.test", *offers]
         text = "".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}\r\n"
         return (await self._answer(Step.EHLO, text.encode()))[0]
