@@ -8,11 +8,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 import notifier
 from notifier.api.access_log import AccessLog
-from notifier.api.auth import Authenticate, is_v1
+from notifier.api.auth import PUBLIC_ROUTES, Authenticate, is_v1
 from notifier.api.body_limits import BodyLimits
 from notifier.api.docs import docs_router
 from notifier.api.frame import Frame
@@ -22,7 +23,7 @@ from notifier.api.json_body import StrictRoute
 from notifier.api.limiter import Limiter
 from notifier.api.ops import ops_router
 from notifier.api.origins import OriginGuard
-from notifier.api.password import MailboxPassword
+from notifier.api.password import MailboxPassword, is_mailbox
 from notifier.api.problems import (
     internal_problem,
     on_http_exception,
@@ -81,7 +82,8 @@ def own_routers(frame: Frame) -> list[APIRouter]:
 def routes_app(*, routers: Sequence[APIRouter], frame: Frame) -> FastAPI:
     """FastAPI with our errors, without guards: for the OpenAPI document and for tests of routes.
 
-    Raises `TypeError` for a route below `/v1` whose body would not be read strictly.
+    Raises `TypeError` for a route below `/v1` whose body would not be read strictly, and for one
+    elsewhere that is not on the list of public ones.
     """
     app = FastAPI(
         title="Notifier",
@@ -107,12 +109,34 @@ def routes_app(*, routers: Sequence[APIRouter], frame: Frame) -> FastAPI:
 
 
 def _add(app: FastAPI, router: APIRouter) -> None:
-    """Adds the finished routes as they are: `include_router` would match each request twice."""
+    """Adds the finished routes as they are, those of included routers too.
+
+    FastAPI would match an included route twice, and leave its path template without prefix.
+    """
     for route in router.routes:
-        strict = isinstance(route, StrictRoute)
-        if isinstance(route, APIRoute) and is_v1(route.path) and not strict:
-            raise TypeError(f"{route.path} needs a router made by v1_router()")
+        included = getattr(route, "original_router", None)
+        if isinstance(included, APIRouter):
+            _require_bare(route, included)
+            _add(app, included)
+            continue
+        if isinstance(route, APIRoute):
+            _require_guarded(route)
         app.router.routes.append(route)
+
+
+def _require_guarded(route: APIRoute) -> None:
+    if is_v1(route.path):
+        if not isinstance(route, StrictRoute):
+            raise TypeError(f"{route.path} needs a router made by v1_router()")
+    elif route.path not in PUBLIC_ROUTES and not is_mailbox(route.path):
+        raise TypeError(f"{route.path} asks nobody for a key, and is not in PUBLIC_ROUTES")
+
+
+def _require_bare(route: BaseRoute, included: APIRouter) -> None:
+    """What `include_router` was given besides the router would be lost by `_add`."""
+    context = getattr(route, "include_context", None)
+    if getattr(context, "prefix", "") or getattr(context, "dependencies", ()):
+        raise TypeError(f"give {included.tags} its prefix and dependencies when it is made")
 
 
 async def _on_bug(_: Request, __: Exception) -> Response:

@@ -169,6 +169,8 @@ async def on_notifier_error(_: Request, exc: Exception) -> Response:
 async def on_validation_error(_: Request, exc: Exception) -> Response:
     """Handler of FastAPI's own checks of body, query, path and headers."""
     assert isinstance(exc, RequestValidationError)
+    if any(error["type"] == "json_invalid" for error in exc.errors()):
+        return problem(refusals.UnreadableJson("The body is not JSON."))
     return problem(invalid(field_errors(exc.errors(), exc.body)))
 
 

@@ -1,7 +1,7 @@
 """Log lines made of facts: JSON for machines, coloured text for a terminal.
 
-Written on the standard library alone: importing structlog draws in rich, 150 ms and 12 MB for
-every role, and facts are structured already.
+Written on the standard library alone: facts are structured already, and importing structlog draws
+in rich, 180 ms of start for every role.
 """
 
 import asyncio

@@ -164,6 +164,13 @@ def form_router() -> APIRouter:
     async def confirm(t: Annotated[str, Form()]) -> dict[str, int]:
         return {"length": len(t)}
 
+    inner = APIRouter(prefix="/mailbox")
+
+    @inner.post("/echo/{number}", operation_id="echo")
+    async def echo(number: int, body: Thing) -> Thing:
+        return body
+
+    router.include_router(inner)
     return router
 
 

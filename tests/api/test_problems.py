@@ -1,13 +1,15 @@
 """Every error is a problem (RFC 9457), and says no more than it should."""
 
 import pytest
+from fastapi import APIRouter
 
 from notifier.api import refusals
+from notifier.api.app import routes_app
 from notifier.api.problems import STATUS, problem_responses, status_of
 from notifier.core import errors
 from notifier.core.errors import NotifierError
 from notifier.observe.facts import RequestCrashed, RequestServed
-from tests.api.door import JSON, assert_problem, dev
+from tests.api.door import JSON, assert_problem, dev, form_router
 
 
 def leaves(kind: type[NotifierError]) -> list[type[NotifierError]]:
@@ -144,3 +146,32 @@ async def test_head_of_a_stream_ends() -> None:
     async with dev().client() as http:
         head = await http.head("/v1/stream")
     assert head.headers["content-type"].startswith("text/event-stream")
+
+
+NESTED = b"[" * 100_000
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"{", 400), (b"\xff", 400), (NESTED, 400), (b'{"x":NaN}', 422), (b"[]", 422)],
+)
+async def test_a_bad_body_of_an_ordinary_route_is_a_problem_too(body: bytes, status: int) -> None:
+    async with dev().client() as http:
+        assert_problem(await http.post("/mailbox/echo/1", content=body, headers=JSON), status)
+
+
+@pytest.mark.anyio
+async def test_routes_of_an_included_router_are_like_others() -> None:
+    door = dev()
+    async with door.client() as http:
+        answer = await http.delete("/mailbox/echo/1")
+    assert answer.headers["allow"] == "POST"
+    assert [fact.route for fact in door.of(RequestServed)] == ["/mailbox/echo/{number}"]
+
+
+def test_a_prefix_given_at_inclusion_is_refused_for_it_would_be_lost() -> None:
+    outer = APIRouter()
+    outer.include_router(form_router(), prefix="/late")
+    with pytest.raises(TypeError, match="prefix"):
+        routes_app(routers=[outer], frame=dev().frame())

@@ -67,6 +67,13 @@ def test_a_route_that_forgets_the_caller_would_be_found() -> None:
         routes_app(routers=[router], frame=dev().frame())
 
 
+def test_a_route_elsewhere_that_is_on_no_list_is_refused() -> None:
+    router = APIRouter()
+    router.get("/back-door")(lambda: None)
+    with pytest.raises(TypeError, match="PUBLIC_ROUTES"):
+        routes_app(routers=[router], frame=dev().frame())
+
+
 def test_nothing_on_the_public_list_is_below_v1() -> None:
     assert not [path for path in PUBLIC_ROUTES if is_v1(path)]
 
