@@ -7,9 +7,8 @@ rules say, so nothing is scanned twice.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["text", "start", "end", "comment", "raw"]
 
@@ -26,8 +25,7 @@ _ATTRIBUTE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One piece. `value` is the source of text and comments, else the tag's name in lower case.
 
     `raw` is what stands inside an element that holds no tags (`<style>`, `<title>`), and its
@@ -42,8 +40,7 @@ class Token:
     attributes: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """`name` in lower case, `value` as written, `quoted` whether it stands in quotes."""
 
     name: str

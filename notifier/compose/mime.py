@@ -29,9 +29,7 @@ from notifier.core.errors import FieldError, Invalid
 from notifier.core.text import body_fault
 
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,120}@[A-Za-z0-9.-]{1,120}>")
-# What 7bit could carry but some hop may change (blanks at line ends, "From " in an mbox, control
-# characters), and "=_", which no body may hold unencoded because our boundaries begin with it.
-_FRAGILE = re.compile(rb"[ \t]\r\n|(?:\A|\n)From |=_|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\r\n"})
 _SAFE_COLUMNS = 990  # sendmail breaks longer lines, and with them the signature
 
 
@@ -166,13 +164,29 @@ def _text_part(subtype: str, text: str) -> _Part:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     raw = text.encode("utf-8").replace(b"\n", b"\r\n")
-    safe = raw.isascii() and not _FRAGILE.search(raw + b"\r\n")
-    if safe and max(map(len, raw.split(b"\r\n"))) <= _SAFE_COLUMNS:
+    if raw.isascii() and not _is_fragile(raw + b"\r\n"):
         encoding = "7bit"
     else:
         encoding, raw = "quoted-printable", quoted_printable(raw)
     kind = f"Content-Type: text/{subtype}; charset=utf-8"
     return _Part((kind, f"Content-Transfer-Encoding: {encoding}"), raw)
+
+
+def _is_fragile(raw: bytes) -> bool:
+    """Whether 7bit could carry this, but some hop on the way may change it.
+
+    Blanks at line ends get cut, "From " gets a ">" in an mbox, long lines get broken. "=_" is
+    ours: no body may hold it unencoded, because boundaries begin with it.
+    """
+    return (
+        b"=_" in raw
+        or b" \r\n" in raw
+        or b"\t\r\n" in raw
+        or b"\nFrom " in raw
+        or raw.startswith(b"From ")
+        or len(raw.translate(None, _CONTROLS)) != len(raw)
+        or max(map(len, raw.split(b"\r\n"))) > _SAFE_COLUMNS
+    )
 
 
 def quoted_printable(raw: bytes) -> bytes:

@@ -14,6 +14,7 @@ _CELL = re.compile("td|th")
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE
 )
+_MAYBE_HIDDEN = re.compile(r"none|hidden|hide", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 # Fillers that keep the preview line of an inbox clean; no reader should see them.
 _FILLERS = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\ufeff")) | {0x2007: " "}
@@ -64,7 +65,10 @@ class _Writer:
 
     def _open(self, token: Token) -> None:
         name = token.value
-        found = {attribute.name: attribute.text for attribute in attributes(token)}
+        found: dict[str, str] = {}
+        # Long style attributes are most of a mail; few of them hide anything.
+        if name in ("a", "img") or _MAYBE_HIDDEN.search(token.attributes):
+            found = {attribute.name: attribute.text for attribute in attributes(token)}
         if not VOID.fullmatch(name) and (
             "hidden" in found or _HIDDEN.search(found.get("style", ""))
         ):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.compose.attachments import Attachment, check_attachments
@@ -36,6 +36,7 @@ def test_a_file_keeps_its_name_and_bytes(name: str) -> None:
     assert max(map(len, composed.content.split(b"\r\n"))) <= 100
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_survive(content: bytes) -> None:
     message = parsed(compose(replace(DRAFT, attachments=(Attachment("a.bin", content),))))

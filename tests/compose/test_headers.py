@@ -4,7 +4,7 @@ import email.header
 import email.utils
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.compose.headers import (
@@ -47,6 +47,7 @@ HEADER_TEXT = st.text(
 )
 
 
+@settings(deadline=None)
 @given(HEADER_TEXT)
 @example(" leading and trailing ")
 @example("a" * 5000)
@@ -65,6 +66,7 @@ def test_a_subject_is_refused_or_reads_back_exactly(text: str) -> None:
     assert decoded(fields[0][1]) == text
 
 
+@settings(deadline=None)
 @given(HEADER_TEXT)
 @example('say "hi" \\ bye')
 @example("Doe, Jane")
@@ -85,6 +87,7 @@ def test_a_display_name_is_refused_or_reads_back_exactly(text: str) -> None:
     assert name == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=850))
 def test_a_long_token_is_never_torn_in_a_structured_header(token: str) -> None:
     value = f"<https://example.org/{token}>"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage, Message, MIMEPart
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.compose.attachments import Attachment
@@ -106,6 +106,7 @@ def test_only_a_local_part_beyond_ascii_makes_a_mail_smtputf8() -> None:
 BODY = st.text(st.one_of(st.characters(exclude_characters="\0"), st.sampled_from("\r\n .=\tFrom_")))
 
 
+@settings(deadline=None)
 @given(BODY, BODY)
 @example("From the start\nFrom here\n", "x" * 2000)
 @example("trailing \n\ttabs\t\n", "\n\n.\n..\n")
@@ -123,6 +124,7 @@ def test_any_body_is_refused_or_reads_back_exactly(text: str, html: str) -> None
     assert got == [re.sub(r"\r\n|\r", "\n", body) for body in (text, html)]
 
 
+@settings(deadline=None)
 @given(BODY)
 def test_no_line_is_over_the_limit_and_every_line_end_is_crlf(body: str) -> None:
     try:

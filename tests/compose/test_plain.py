@@ -1,7 +1,7 @@
 """The text version says what the HTML says."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.compose.html_tokens import attributes, tokens
@@ -56,6 +56,7 @@ def test_hostile_html_takes_linear_time(piece: str, tail: str) -> None:
     html_to_text(piece * (500_000 // len(piece)) + tail)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("<>/!-= \"'abpst"), max_size=200))
 def test_tokens_lie_one_behind_the_other(html: str) -> None:
     at = 0

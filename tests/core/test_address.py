@@ -1,7 +1,7 @@
 """The address type takes what RFC 5321 and 6531 allow and nothing that hides something."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.core.address import AddressError, Mailbox, parse_mailbox, parse_mailbox_parts
@@ -116,6 +116,7 @@ def test_a_blank_name_is_no_name() -> None:
     assert parse_mailbox_parts("jane@example.org", "   ").name is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
