@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser
+from email.policy import Compat32
 from typing import TypeVar
 
 from notifier.mailbox.records import Person
@@ -78,6 +79,16 @@ class Mail:
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
 
+class _Verbatim(Compat32):
+    """compat32 that keeps 8-bit headers readable, where the original puts question marks."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002
+        return value
+
+
+_POLICY = _Verbatim()
+
+
 def parse(raw: bytes) -> Mail:
     """The view of `raw`. compat32, because the newer policy is slow and recurses on headers."""
     mail = Mail()
@@ -93,13 +104,14 @@ def _message(raw: bytes, problems: list[str]) -> Message:
         problems.append(f"More than {MAX_LINES:,} lines: only the headers were read.")
     else:
         try:
-            message = email.message_from_bytes(raw)
+            message = email.message_from_bytes(raw, policy=_POLICY)
         except _TROUBLE:
             problems.append("The MIME structure cannot be read: only the headers were.")
         else:
             problems.extend(_defects(message))
             return message
-    return BytesHeaderParser().parsebytes(re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0][:MAX_LINES])
+    head = re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0][:MAX_LINES]
+    return BytesHeaderParser(policy=_POLICY).parsebytes(head)
 
 
 def _defects(message: Message) -> list[str]:

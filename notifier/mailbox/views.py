@@ -113,7 +113,7 @@ def _recipients(captured: Captured) -> str:
 
 def _initials(sender: str) -> str:
     if sender.startswith("("):
-        return "–"
+        return "?"
     words = re.findall(r"[^\W_]+", sender.partition("@")[0])
     letters = [word[0] for word in words[:1] + words[1:][-1:]]
     return "".join(letters).upper() or "?"

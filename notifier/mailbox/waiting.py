@@ -60,16 +60,17 @@ async def _no_match(store: Store, wish: Wish, found: int) -> NotFound:
 
 
 async def _blame(store: Store, wish: Wish, position: int) -> FieldError | None:
-    """What this term does to the search: nothing has it, or it alone keeps mails out."""
+    """What this term does to the search: it alone keeps mails out, or no mail has it."""
     terms = wish.query.terms
-    name = f"Term {position + 1}"
-    if not await store.page(Query((terms[position],)), 1, after=wish.after):
-        return FieldError("query:query", "term_unmatched", f"{name} is in no mail.")
+    name = f"term {position + 1}"
     others = Query(terms[:position] + terms[position + 1 :])
-    without = await store.page(others, NEWEST_SHOWN, after=wish.after)
-    if others.terms and without and not await store.page(wish.query, 1, after=wish.after):
-        shown = "; ".join(_described(each) for each in without)
-        return FieldError("query:query", "near_miss", f"Without term {position + 1}: {shown}.")
+    if others.terms and not await store.page(wish.query, 1, after=wish.after):
+        without = await store.page(others, NEWEST_SHOWN, after=wish.after)
+        if without:
+            shown = "; ".join(_described(each) for each in without)
+            return FieldError("query:query", "near_miss", f"Without {name}: {shown}.")
+    if not await store.page(Query((terms[position],)), 1, after=wish.after):
+        return FieldError("query:query", "term_unmatched", f"No mail has {name}.")
     return None
 
 

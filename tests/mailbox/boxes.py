@@ -76,6 +76,7 @@ async def serving(house: House) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     # Signals stay with pytest.
     sockets = [config.bind_socket()]
+    sockets[0].listen()
     serving_task = asyncio.ensure_future(server._serve(sockets))
     try:
         yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
