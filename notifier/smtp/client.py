@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -30,7 +31,8 @@ _AUTH_ORDER: Final = ("plain", "login", "cram-md5")
 class Client(SMTP):
     """A connection that is opened once, carries mails one after the other, and is closed.
 
-    `phase` is how far the current dialogue got; `opened_at` and `parked_at` are loop times.
+    `phase` is how far the current dialogue got; `opened_at` is in the monotonic clock's time,
+    `parked_at` in the loop's.
     `needs_reset`: a refused envelope is still open on the relay's side.
     """
 
@@ -126,7 +128,7 @@ class Client(SMTP):
                 lambda: wire, self.target.host, self.target.port, ssl=context
             )
         self.protocol, self.transport = wire, transport
-        self.opened_at = loop.time()
+        self.opened_at = time.monotonic()
         self.phase = Phase.BANNER
         greeting = await wire.read_response(self.timeout)
         if greeting.code != 220:

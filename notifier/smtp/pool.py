@@ -1,6 +1,7 @@
 """The kept-open connections of one relay."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -31,7 +32,7 @@ class Pool:
 
     @property
     def has_open(self) -> bool:
-        """Whether any connection that was fit for mails is still open."""
+        """Whether a connection that was fit for mails is still open for more."""
         return any(client.mails for client in self._all)
 
     def take(self) -> Client | None:
@@ -78,16 +79,19 @@ class Pool:
             self._retire(self._parked.pop())
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=CLOSE_GRACE_S)
+        for task in tuple(self._leaving):
+            task.cancel()
         for client in tuple(self._all):
             self.discard(client)
 
     def _is_due(self, client: Client) -> bool:
-        age = asyncio.get_running_loop().time() - client.opened_at
+        age = time.monotonic() - client.opened_at
         return client.mails >= self._limits.mails_per_connection or (
             age > self._limits.connection_age_s
         )
 
     def _retire(self, client: Client) -> None:
+        self._drop(client)  # it says nothing about the relay any more
         task = asyncio.get_running_loop().create_task(client.leave())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
@@ -110,6 +114,5 @@ class Pool:
         # Half a millisecond: timers may fire a clock tick early.
         limit = now - self._limits.idle_close_s + 0.0005
         for client in [client for client in self._parked if client.parked_at <= limit]:
-            self._parked.remove(client)
             self._retire(client)
         self._plan_sweep()

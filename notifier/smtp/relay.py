@@ -1,6 +1,6 @@
 """One relay: its connections, its state, and one try of one mail."""
 
-import asyncio
+import time
 from dataclasses import dataclass
 
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase, Reply
@@ -47,16 +47,15 @@ class Relay:
         ticket = self.breaker.enter()
         if ticket is None:
             return None
-        loop = asyncio.get_running_loop()
         settled = False
         try:
-            started = loop.time()
+            started = time.perf_counter()  # uvloop's own time stands still within a turn
             tried = await self._in_seat(parcel, ticket)
             if tried is None:
                 return None
             outcome, reached_mail = tried
             refusals = self._count_refusals(outcome, reached_mail=reached_mail)
-            elapsed_ms = (loop.time() - started) * 1000
+            elapsed_ms = (time.perf_counter() - started) * 1000
             result = Try(outcome, reached_mail, refusals, elapsed_ms)
             self._settle(ticket, result)
             settled = True

@@ -1,5 +1,8 @@
 """Each phase times each misbehaviour: what is reported, what is decided, what was delivered."""
 
+import sys
+from typing import Any
+
 import pytest
 
 from notifier.core.verdict import Action
@@ -116,6 +119,14 @@ MATRIX: list[tuple[Step, Act, str, Action, bool]] = [
     (DOT, Inject(b"nonsense"), "dot 250", SENT, True),
     (DOT, Say(250, "2.0.0 ok\n2.0.0 and more"), "dot 250", SENT, True),
 ]
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["uvloop", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Errors and flow control differ between the loops."""
+    if request.param and sys.platform == "win32":
+        pytest.skip("no uvloop on Windows")
+    return "asyncio", {"use_uvloop": request.param}
 
 
 def name(row: object) -> str | None:
