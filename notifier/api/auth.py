@@ -28,7 +28,6 @@ PUBLIC_ROUTES: Final = frozenset(
         "/docs",
         "/docs/{asset}",
         "/confirm",
-        "/confirm/resend",
         "/confirm/page.css",
     }
 )

@@ -36,6 +36,8 @@ _PLAIN: Final = "\x1b[0m"
 
 _FOREIGN_LEVELS: Final = {
     "alembic": logging.INFO,
+    # Six lines of what it can compare, which nobody asked for.
+    "alembic.runtime.plugins": logging.WARNING,
     # These would write whole SMTP dialogues, AUTH included, and SQL with its values.
     "mail.log": logging.WARNING,
     "mail.error": logging.WARNING,
