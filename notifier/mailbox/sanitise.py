@@ -24,15 +24,12 @@ _KEPT = names(
     "ruby s samp section small span strike strong sub summary sup table tbody td tfoot th thead "
     "time tr tt u ul var wbr"
 )
-# Gone with everything in them. Whatever is on neither list loses its tags and keeps its words.
-_DROPPED = names(
-    "script iframe object embed applet frame frameset noembed noframes template svg math audio "
-    "video canvas portal fencedframe select textarea xmp plaintext title"
-)
+# Gone with everything in them. Whatever is on neither list loses its tags and keeps its words:
+# what stands inside a <video> or <object> is written for readers that cannot show one.
+_DROPPED = names("svg math template select datalist")
 # These close themselves when the next one opens, so they cannot pile up in depth.
 _OPTIONAL_END = names("body caption colgroup dd dt head html li p rp rt tbody td tfoot th thead tr")
 _UNCOUNTED = _OPTIONAL_END | names("area br col hr img meta wbr")
-_VOID_DROPPED = names("embed frame")
 _ATTRIBUTES = names(
     "abbr align alink alt axis background bgcolor border cellpadding cellspacing cite class color "
     "cols colspan compact coords datetime dir face headers height href hspace id lang link "
@@ -114,8 +111,7 @@ class _Writer:
 
     def _start(self, tag: Start) -> None:
         if tag.name in _DROPPED:
-            if tag.name not in _VOID_DROPPED:
-                self._dropping.append(tag.name)
+            self._dropping.append(tag.name)
             return
         if tag.name not in _KEPT or (tag.name == "meta" and not _harmless_meta(tag)):
             return

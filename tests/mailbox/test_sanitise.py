@@ -87,6 +87,10 @@ def test_honest_mail_keeps_its_looks() -> None:
     assert shown(html) == html
 
 
+def test_words_inside_an_unclosed_player_are_kept() -> None:
+    assert shown("<video src=//evil.example><p>See it in the browser") == "<p>See it in the browser"
+
+
 def test_links_open_a_new_tab_and_keep_their_query() -> None:
     assert shown('<a href="https://x.example/?a=1&copy=2&amp;b=3" target="_top">go</a>') == (
         '<a href="https://x.example/?a=1&amp;copy=2&amp;b=3" target="_blank" '
