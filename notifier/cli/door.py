@@ -99,4 +99,4 @@ def _refusal(status: int, content: bytes) -> Refused | Unavailable:
     way_out = (
         "" if status != 401 else " Give a key with --key-file; `notifier keys create` makes one."
     )
-    return Refused(f"{detail} ({problem['code']}){way_out}", errors=errors)
+    return Refused(f"{detail.rstrip('.')} ({problem['code']}).{way_out}", errors=errors)

@@ -37,11 +37,12 @@ _PROJECT_HELP: Final = "The project whose mail it can send and see."
 class NewKey:
     """What `notifier keys create` is told."""
 
-    name: Annotated[str, typer.Argument(help="A name to know it by, unique.")]
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name to know it by, unique.")]
     project: Annotated[str, typer.Option(help=_PROJECT_HELP)] = "default"
     scope: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="SCOPE",
             help=f"What it may do: {', '.join(sorted(SCOPES))}. Can be given several times.",
             show_default="all but admin",
         ),
@@ -52,6 +53,7 @@ class NewKey:
     from_domain: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="DOMAIN",
             help="A domain it may send from. Can be given several times.",
             show_default="every one that the settings allow",
         ),

@@ -30,7 +30,9 @@ _LONGEST_HOLD_S: Final = 20
 class Letter:
     """What `notifier send` is told."""
 
-    to: Annotated[list[str], typer.Argument(help="Whom to: a@example.org or 'Name <a@b.org>'.")]
+    to: Annotated[
+        list[str], typer.Argument(metavar="TO", help="Whom to: a@example.org or 'Name <a@b.org>'.")
+    ]
     subject: Annotated[str | None, typer.Option(help="The subject, unless a template has it.")] = (
         None
     )
@@ -45,7 +47,10 @@ class Letter:
     )
     var: Annotated[
         list[str] | None,
-        typer.Option(help="A variable, as name=text or name:=JSON. Can be given several times."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A variable, as name=text or name:=JSON. Can be given several times.",
+        ),
     ] = None
     locale: Annotated[str | None, typer.Option(help="The template's language, as in de-AT.")] = None
     from_: Annotated[str | None, typer.Option("--from", help="The sender.")] = None

@@ -100,7 +100,8 @@ class _Layer:
             if not _is_text(value.text):
                 self._refuse(name, f"{_place(name, value)} is not UTF-8 text.")
             elif name == SMTP_URL or find(name):
-                yield name, value
+                if value.text or not _text_of(values, name + FILE_SUFFIX):
+                    yield name, value
             elif known := _behind_file(name):
                 yield from self._from_file(name, value, known, values)
             else:
@@ -126,8 +127,8 @@ class _Layer:
         base = name.removesuffix(FILE_SUFFIX)
         if not value.text:
             return
-        if base in values and values[base].text:
-            self._refuse(base, f"Both {base} and {name} are set: keep one of them.")
+        if _text_of(values, base):
+            self._refuse(base, f"Both {base} and {name} are set: keep one.")
             return
         try:
             content = _secret(Path(value.text))
@@ -160,6 +161,10 @@ def _behind_file(name: str) -> Known | None:
 
 def _place(name: str, value: Value) -> str:
     return name if value.source == ENVIRONMENT else f"{name} ({value.source})"
+
+
+def _text_of(values: Mapping[str, Value], name: str) -> str:
+    return values[name].text if name in values else ""
 
 
 def _is_text(text: str) -> bool:

@@ -55,17 +55,18 @@ def load(
     """
     found = gather(environ, dotenv if is_dev else None, options=options)
     if is_dev:
-        # It is there for hosts that run Notifier; on a developer's machine it is another program's.
+        # Hosts set it for what they run; on a developer's machine it is another program's.
         found.values.pop(SMTP_URL, None)
     settings = _validated(found, is_dev=is_dev)
     found.problems += faults(settings, found.is_given, serves=purpose != "manage")
     if purpose == "serve":
         _check_relays(settings, found)
-        found.warnings += _worries(settings)
     unread = [] if is_dev or dotenv is None else _unread(dotenv)
     if found.problems:
         problems = [*found.problems, *unread]
         raise Misconfigured("The settings cannot be used.", problems=problems)
+    if purpose == "serve":
+        found.warnings += _worries(settings)
     sources = {name: value.source for name, value in found.values.items()}
     return Loaded(_completed(settings), (*found.warnings, *unread), sources)
 

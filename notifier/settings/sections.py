@@ -157,12 +157,15 @@ class KeySettings(Section):
 class LimitSettings(Section):
     """Bounds on one call."""
 
-    recipients: int = Field(50, ge=1, description="of one notification")
+    recipients: int = Field(50, ge=1, le=1000, description="of one notification")
     subject_chars: int = Field(400, ge=1, description="of a subject")
     text_bytes: int = Field(MIB, ge=1, description="of a text body")
     html_bytes: int = Field(MIB, ge=1, description="of an html body")
     message_bytes: int = Field(25 * MIB, ge=KIB, description="of a finished mail")
     variables_bytes: int = Field(256 * KIB, ge=KIB, description="of a template's variables")
+    schedule_ahead_s: float = Field(
+        366 * 86400, gt=0, le=3660 * 86400, description="how far ahead a mail may be scheduled"
+    )
 
 
 class DispatchSettings(Section):
