@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from notifier.compose.headers import check_headers
 from notifier.compose.inline import render_inline
 from notifier.compose.rendered import Rendered
+from notifier.compose.variables import POINTER as VARIABLES
 from notifier.core.address import Mailbox
 from notifier.core.errors import FieldError, Invalid, KeyReused
 from notifier.core.message import Lane, Status
@@ -28,7 +29,11 @@ METADATA_BYTES: Final = 4096
 _DOES_NOT_FIT: Final = "The notification does not fit."
 
 _THREAD_CHARS: Final = 512 * 1024
-"""Mails that come to more than this together are built in a thread, not in the event loop."""
+"""Mails that come to more than this together are made in a thread, not in the event loop."""
+
+_TEMPLATE_CHARS: Final = 10_000
+_DERIVING: Final = 32
+"""Making the text version from html costs about as much as building so many mails of its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,12 @@ async def accept(
     if once is not None:
         # Asked before anything is checked: a repeated call is answered as the first one was,
         # even if the template or the clock has moved on since.
+        once = _of_route(once, client)
         place = (client.project, once.http_route, once.key)
         first = await desk.store.read(first_call, *place)
         if first is not None:
             return _replay(first, once)
-    acceptance = await _build(desk, _plan(desk, client, request))
+    acceptance = await _prepare(desk, client, request)
     answer = render(view_of(acceptance, request.to))
     if once is not None:
         key = OnceKey(once.http_route, once.key, once.fingerprint, answer)
@@ -114,24 +120,51 @@ async def accept(
     return Accepted(new.id, answer)
 
 
+def _of_route(once: Once, client: Client) -> Once:
+    """A rehearsal with a test key must not stand for the real call, whose mail would be lost."""
+    if client.route == "live":
+        return once
+    return replace(once, http_route=f"{once.http_route}:{client.route}")
+
+
 def _replay(first: FirstCall, once: Once) -> Accepted:
     if first.fingerprint != once.fingerprint:
         raise KeyReused("This Idempotency-Key was used with another body; use a new key.")
     return Accepted(first.winner, first.answer, replayed=True)
 
 
+async def _prepare(desk: Desk, client: Client, request: MailRequest) -> Acceptance:
+    if _is_long(request):
+        return await asyncio.to_thread(_made, desk, client, request)
+    return _made(desk, client, request)
+
+
+def _is_long(request: MailRequest) -> bool:
+    words = request.words
+    if isinstance(words, TemplateWords):
+        chars = _TEMPLATE_CHARS + _json_bytes(words.variables)
+    else:
+        html = len(words.html or "")
+        chars = len(words.text) + html if words.text is not None else html * _DERIVING
+    return chars * len(request.to) > _THREAD_CHARS
+
+
+def _made(desk: Desk, client: Client, request: MailRequest) -> Acceptance:
+    return build(desk, _plan(desk, client, request))
+
+
 def _plan(desk: Desk, client: Client, request: MailRequest) -> MailPlan:
     """Everything that can be wrong with the call, except its bytes. Raises Invalid."""
-    faults = [*_faults(desk, client, request)]
+    now = desk.now()
+    begins = max(request.scheduled_at or now, now)
+    faults = [*_faults(desk, client, request), *_time_faults(desk, request, now)]
     try:
         rendered = _render(desk, request.words)
     except Invalid as error:
         raise Invalid(_DOES_NOT_FIT, errors=[*faults, *error.errors]) from error
-    faults += _size_faults(desk, rendered)
+    faults += _rendered_faults(desk, request.words, rendered)
     if faults:
         raise Invalid(_DOES_NOT_FIT, errors=faults)
-    now = desk.now()
-    begins = max(request.scheduled_at or now, now)
     return MailPlan(
         client=client,
         rendered=rendered,
@@ -140,7 +173,7 @@ def _plan(desk: Desk, client: Client, request: MailRequest) -> MailPlan:
         lane=Lane[(request.stream or rendered.stream).upper()],
         created_at=now,
         expires_at=request.expires_at or begins + life_of(desk, rendered),
-        scheduled_at=request.scheduled_at,
+        scheduled_at=begins if request.scheduled_at else None,
         reply_to=request.reply_to,
         headers=request.headers,
         reference=request.reference,
@@ -150,25 +183,35 @@ def _plan(desk: Desk, client: Client, request: MailRequest) -> MailPlan:
 
 
 def _render(desk: Desk, words: TemplateWords | InlineWords) -> Rendered:
-    if isinstance(words, InlineWords):
-        return render_inline(words.subject, words.html, words.text)
-    return desk.catalogue.render(words.name, words.variables, locale=words.locale)
+    if isinstance(words, TemplateWords):
+        return desk.catalogue.render(words.name, words.variables, locale=words.locale)
+    # Measured before the text version is made of it: that takes a second for a megabyte.
+    if faults := [*_length_faults(desk, words.subject, words.html, words.text)]:
+        raise Invalid(_DOES_NOT_FIT, errors=faults)
+    return render_inline(words.subject, words.html, words.text)
 
 
 def _faults(desk: Desk, client: Client, request: MailRequest) -> Iterator[FieldError]:
     yield from check_headers(dict(request.headers))
-    limit = desk.settings.limits.recipients
-    if len(request.to) > limit:
-        yield FieldError("/to", "too_many", f"Send to at most {limit} recipients in one call.")
+    limits = desk.settings.limits
+    for pointer, boxes in (("/to", request.to), ("/reply_to", request.reply_to)):
+        if len(boxes) > limits.recipients:
+            yield FieldError(pointer, "too_many", f"Send at most {limits.recipients} addresses.")
     if request.from_ is not None and not _may_send_from(desk, client, request.from_):
         yield FieldError("/from", "from_not_allowed", "This key may not send from that domain.")
-    most = desk.settings.limits.variables_bytes
+    most = limits.variables_bytes
     if isinstance(request.words, TemplateWords) and _json_bytes(request.words.variables) > most:
-        yield FieldError("/template/variables", "too_long", f"At most {most} bytes as JSON.")
+        yield FieldError(VARIABLES, "too_long", f"At most {most} bytes as JSON.")
     if request.metadata is not None and _json_bytes(request.metadata) > METADATA_BYTES:
         yield FieldError("/metadata", "too_long", f"At most {METADATA_BYTES} bytes as JSON.")
-    now = desk.now()
-    if request.expires_at is not None and request.expires_at <= (request.scheduled_at or now):
+
+
+def _time_faults(desk: Desk, request: MailRequest, now: datetime) -> Iterator[FieldError]:
+    ahead = timedelta(seconds=desk.settings.limits.schedule_ahead_s)
+    begins = max(request.scheduled_at or now, now)
+    if begins - now > ahead:
+        yield FieldError("/scheduled_at", "too_far", f"At most {ahead.days} days ahead.")
+    if request.expires_at is not None and request.expires_at <= begins:
         yield FieldError("/expires_at", "not_after_start", "Let it end after it begins.")
 
 
@@ -177,26 +220,34 @@ def _json_bytes(value: Mapping[str, object]) -> int:
 
 
 def _may_send_from(desk: Desk, client: Client, sender: Mailbox) -> bool:
-    return sender.domain in (client.from_domains or (desk.sender.domain,))
+    allowed = client.from_domains or (desk.sender.domain,)
+    return sender.domain in {domain.lower() for domain in allowed}
 
 
-def _size_faults(desk: Desk, rendered: Rendered) -> Iterator[FieldError]:
+def _length_faults(
+    desk: Desk, subject: str, html: str | None, text: str | None
+) -> Iterator[FieldError]:
     limits = desk.settings.limits
-    if len(rendered.subject) > limits.subject_chars:
+    if len(subject) > limits.subject_chars:
         yield FieldError("/subject", "too_long", f"At most {limits.subject_chars} characters.")
-    for pointer, text, most in (
-        ("/text", rendered.text, limits.text_bytes),
-        ("/html", rendered.html, limits.html_bytes),
+    for pointer, body, most in (
+        ("/html", html, limits.html_bytes),
+        ("/text", text, limits.text_bytes),
     ):
-        if text is not None and len(text.encode()) > most:
+        if body is not None and len(body.encode("utf-8", "surrogatepass")) > most:
             yield FieldError(pointer, "too_long", f"At most {most} bytes in UTF-8.")
 
 
-async def _build(desk: Desk, plan: MailPlan) -> Acceptance:
-    words = len(plan.rendered.text) + len(plan.rendered.html or "")
-    if words * len(plan.to) > _THREAD_CHARS:
-        return await asyncio.to_thread(build, desk, plan)
-    return build(desk, plan)
+def _rendered_faults(
+    desk: Desk, words: TemplateWords | InlineWords, rendered: Rendered
+) -> Iterator[FieldError]:
+    """What grew too long on the way from the call's fields, which the pointers name."""
+    found = [*_length_faults(desk, rendered.subject, rendered.html, rendered.text)]
+    if found and isinstance(words, TemplateWords):
+        parts = ", ".join(fault.pointer.removeprefix("/") for fault in found)
+        yield FieldError(VARIABLES, "too_long", f"Too long with these variables: {parts}.")
+    elif found:
+        yield FieldError("/html", "too_long", "Its text version is too long; send a shorter text.")
 
 
 def view_of(acceptance: Acceptance, to: tuple[Mailbox, ...]) -> NotificationView:

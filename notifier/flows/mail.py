@@ -9,6 +9,7 @@ from notifier.compose.mime import Draft, compose
 from notifier.compose.rendered import Rendered
 from notifier.core.address import Mailbox
 from notifier.core.envelope import Envelope
+from notifier.core.errors import FieldError, Invalid
 from notifier.core.message import Lane
 from notifier.flows.desk import Client, Desk
 from notifier.store.acceptance import Acceptance, NewContent, NewMessage, NewNotification
@@ -109,6 +110,10 @@ def _one_mail(desk: Desk, plan: MailPlan, to: Mailbox) -> tuple[NewContent, NewM
         )
     )
     size = len(composed.content)
+    most = desk.settings.limits.message_bytes
+    if size > most:
+        detail = f"The finished mail has {size} bytes; at most {most} can be sent."
+        raise Invalid(detail, errors=[FieldError("", "too_large", detail)])
     sealed = plan.rendered.secret
     body = desk.store.seal.seal(composed.content) if sealed else composed.content
     content = NewContent(desk.new_id.new("cnt"), body, sealed, size)
