@@ -81,10 +81,10 @@ class Letter:
 )
 @taking(Letter)
 def send(letter: Letter) -> None:
-    """Send a mail through a running Notifier, by default the one of `notifier dev`.
+    """Send a mail through a running Notifier.
 
-    Prints the notification's id; under --wait also each mail's status, and the exit code is 1 if
-    one did not arrive at its relay.
+    By default it is the one of `notifier dev` on this machine. Prints the notification's id; under
+    --wait also each mail's status, and the exit code is 1 if one did not arrive at its relay.
     """
     body = _body(letter, sys.stdin.read)
     door = Door(_url(letter.url), _key(letter))
