@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from notifier.core.errors import Misconfigured
 from notifier.settings.sections import DatabaseSettings
@@ -16,7 +16,18 @@ from notifier.store.file_lock import FileLock
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """WAL size from which the writer checkpoints after a commit: 1,000 pages of 4 kB, as SQLite's
-own default, which is switched off here (`wal_autocheckpoint=0`)."""
+own default, which is switched off here (`wal_autocheckpoint=0`). It is also the size to which
+a WAL that begins anew is cut, so that it is above only while it holds that much."""
+
+_POSTGRESQL_DEFAULTS = {
+    "connect_timeout": 10,
+    # A server that vanishes without a word is given up after half a minute, not after hours.
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""libpq's parameters where the URL names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,7 @@ def database_url(settings: DatabaseSettings, data_dir: Path) -> URL:
     backend = url.get_backend_name()
     if backend in {"postgresql", "postgres"}:
         return url.set(drivername="postgresql+psycopg")
-    if backend != "sqlite" or not url.database:
+    if backend != "sqlite" or not url.database or url.database == ":memory:" or url.query:
         raise Misconfigured(
             "NOTIFIER_DATABASE__URL must be sqlite:///<file> or postgresql://user@host/name"
         )
@@ -70,6 +81,8 @@ def open_database(url: URL, settings: DatabaseSettings) -> Database:
 def _open_sqlite(url: URL, settings: DatabaseSettings) -> Database:
     path = Path(str(url.database)).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Mails are nobody else's business. SQLite gives its other files the same mode.
+    path.touch(mode=0o600)
     lock = FileLock(path.with_name(path.name + ".lock"))
     engine = create_engine(
         url,
@@ -82,14 +95,14 @@ def _open_sqlite(url: URL, settings: DatabaseSettings) -> Database:
         max_overflow=0,
     )
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "begin", _begin)
     wal = path.with_name(path.name + "-wal")
 
     def checkpoint(connection: Connection) -> None:
         # A checkpoint that fails costs nothing but a longer WAL; the commit before it stands.
-        with suppress(OSError, sqlite3.OperationalError):
+        with suppress(OSError, sqlite3.Error):
             if wal.stat().st_size > CHECKPOINT_BYTES:
-                _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+                _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     def close() -> None:
         # The last connection to close checkpoints, which is why it needs the lock too.
@@ -105,16 +118,21 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "wal_autocheckpoint=0",
+        f"journal_size_limit={CHECKPOINT_BYTES}",
         "secure_delete=ON",
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE: a deferred transaction that upgrades from read to write can lose an update.
-    kind = "DEFERRED" if connection.get_execution_options().get("reads") else "IMMEDIATE"
-    _driver(connection).execute(f"BEGIN {kind}")
+def _begin(connection: Connection) -> None:
+    """Begin at the database, not only in the driver: who gets past here has one that answers."""
+    reads = connection.get_execution_options().get("reads")
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("BEGIN READ ONLY" if reads else "BEGIN")
+    else:
+        # IMMEDIATE: a deferred transaction that upgrades from read to write can lose an update.
+        connection.exec_driver_sql("BEGIN DEFERRED" if reads else "BEGIN IMMEDIATE")
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:
@@ -122,14 +140,27 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 
 def _open_postgresql(url: URL, settings: DatabaseSettings) -> Database:
+    defaults = {name: at for name, at in _POSTGRESQL_DEFAULTS.items() if name not in url.query}
+    options = " ".join([*url.normalized_query.get("options", ()), "-c synchronous_commit=on"])
     engine = create_engine(
         url,
-        connect_args={"connect_timeout": 10, "options": "-c synchronous_commit=on"},
+        connect_args={**defaults, "options": options, "autocommit": True},
         pool_size=settings.readers + settings.writers,
         max_overflow=0,
         pool_pre_ping=True,
     )
+    event.listen(engine, "begin", _begin)
     return Database(engine, False, None, nullcontext, lambda _connection: None, engine.dispose)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether this is about the database being busy or away, not about our statement."""
+    return isinstance(error, OperationalError) or is_lost(error)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the connection broke, so that nobody knows what became of the transaction."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 @contextmanager

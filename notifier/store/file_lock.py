@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,20 +14,23 @@ class FileLock:
     SQLite below 3.51.3 can corrupt a WAL when one connection checkpoints while another resets
     it; holding this lock round every commit, checkpoint and close keeps that from happening
     between the processes that share a database file. The kernel frees it when a process dies.
+    `flock` belongs to the opened file and would let two threads pass, hence the mutex.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._mutex = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Wait for the lock and keep it for the block. Not reentrant."""
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        with self._mutex:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def try_hold(self) -> bool:
         """Take the lock if nobody has it; it is kept until `close`."""

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from notifier.core.errors import NotifierError, Unavailable
-from notifier.store.engine import Database
+from notifier.core.errors import Unavailable
+from notifier.store.engine import Database, is_lost, is_passing
 from notifier.store.write_queue import Item, Member, Result, Write, WriteQueue
 
 _RECONNECT_FIRST_S = 0.1
@@ -53,7 +53,8 @@ class GroupCommit:
         """Run `write` for `item` in the next group and return its result after the commit.
 
         Raises Unavailable if its group had not begun within `timeout_s`; then it never will.
-        Once begun it is waited for, however long: its outcome is not guessed.
+        Once begun it is waited for, however long: its outcome is not guessed. A caller who is
+        cancelled takes nothing back: what he handed over is written all the same.
         """
         loop = asyncio.get_running_loop()
         member = Member(write, item, loop.create_future())
@@ -82,23 +83,31 @@ class GroupCommit:
 
     def _commit_next(self, writer: "_Writer", connection: Connection) -> None:
         group, error = self._transact(connection, lambda: self._queue.begin(self._group_max))
-        if error is not None:
-            if not group:
-                # BEGIN failed: locked, or the database is away. They wait on, and may withdraw.
-                writer.pause()
+        if error is None:
+            writer.works()
+        elif not group:
+            # BEGIN failed: locked, or the database is away. They wait on, and may withdraw.
+            writer.pause()
+        else:
             for member in group:
-                self._commit_alone(writer, member)
+                self._commit_alone(writer, member, in_doubt=is_lost(error))
         _answer(group)
 
-    def _commit_alone(self, writer: "_Writer", member: Member) -> None:
-        """Its group failed: by itself, so that one bad row harms nobody else."""
+    def _commit_alone(self, writer: "_Writer", member: Member, *, in_doubt: bool) -> None:
+        """Its group failed: by itself, so that one bad row harms nobody else.
+
+        `in_doubt`: the group may have been committed. Then only a run that ends knows the result.
+        """
         while (connection := writer.connection()) is not None:
             _, error = self._transact(connection, lambda: [member])
             if error is None:
                 return
-            if not _is_lost(error):
+            in_doubt = in_doubt or is_lost(error)
+            if not (in_doubt and is_passing(error)):
                 member.error = _as_refusal(error)
                 return
+            if self._queue.closing:
+                break
             writer.pause()
         member.error = Unavailable(
             "the database went away during the commit; whether it took effect is not known",
@@ -146,12 +155,14 @@ class _Writer:
                 if self._queue.closing:
                     return None
                 self.pause()
-            else:
-                self._pause_s = _RECONNECT_FIRST_S
         return self._connection
 
+    def works(self) -> None:
+        """It made a commit: the next pause is a short one again."""
+        self._pause_s = _RECONNECT_FIRST_S
+
     def pause(self) -> None:
-        """Wait a little, longer each time until a connection is made."""
+        """Wait a little, longer each time until something works."""
         time.sleep(self._pause_s)
         self._pause_s = min(self._pause_s * 2, _RECONNECT_MAX_S)
 
@@ -175,20 +186,13 @@ def _run(connection: Connection, group: Sequence[Member]) -> None:
             member.result = result
 
 
-def _is_lost(error: Exception) -> bool:
-    """Whether the outcome of the transaction is unknown, so that it must be run again."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
-
-
 def _as_refusal(error: Exception) -> Exception:
     """What a caller is told about a transaction that was rolled back."""
-    if isinstance(error, NotifierError):
+    if not is_passing(error):
         return error
-    if isinstance(error, OperationalError):
-        refusal = Unavailable("the store cannot write now", code="store_unwritable")
-        refusal.__cause__ = error
-        return refusal
-    return error
+    refusal = Unavailable("the store cannot write now", code="store_unwritable")
+    refusal.__cause__ = error
+    return refusal
 
 
 def _answer(group: Sequence[Member]) -> None:

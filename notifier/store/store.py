@@ -8,11 +8,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from notifier.core.errors import Unavailable
 from notifier.settings.sections import DatabaseSettings
-from notifier.store.engine import Database, database_url, open_database
+from notifier.store.engine import Database, database_url, is_passing, open_database
 from notifier.store.group_commit import GroupCommit
 from notifier.store.owners import Owners
 from notifier.store.seal import Seal
@@ -34,6 +33,7 @@ class Store:
         self.seal = seal
         self.owners = Owners(database.path)
         self._timeout_s = settings.write_timeout_s
+        self._closing = False
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="store-reader")
         self._writers = GroupCommit(
             database,
@@ -68,10 +68,12 @@ class Store:
             ):
                 return query(connection, *args, **kwargs)
 
+        if self._closing:
+            raise Unavailable("the service is stopping", code="stopping", retry_after_s=5)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, run)
-        except (DBAPIError, PoolTimeout) as error:
-            if isinstance(error, DBAPIError) and not _is_passing(error):
+        except DBAPIError as error:
+            if not is_passing(error):
                 raise
             raise Unavailable("the store cannot be read now", code="store_away") from error
 
@@ -86,12 +88,8 @@ class Store:
 
     def close(self) -> None:
         """Commit what waits and close. Blocks for as long as that takes."""
+        self._closing = True
         self._writers.close()
         self._readers.shutdown()
         self.owners.close()
         self.database.close()
-
-
-def _is_passing(error: DBAPIError) -> bool:
-    """Whether this is about the database being busy or away, not about our statement."""
-    return error.connection_invalidated or type(error).__name__ == "OperationalError"

@@ -2,10 +2,9 @@
 
 import asyncio
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
@@ -33,14 +32,6 @@ class Write(Generic[Item, Result]):
     key: Callable[[Item], str]
 
 
-class State(Enum):
-    """Where a member is on its way."""
-
-    WAITING = 1
-    BEGUN = 2
-    WITHDRAWN = 3
-
-
 @dataclass(slots=True, eq=False)
 class Member:
     """One caller's item; `result` or `error` is set by the writer before the future is."""
@@ -48,7 +39,6 @@ class Member:
     write: Write[Any, Any]
     item: Any
     future: "asyncio.Future[Any]"
-    state: State = State.WAITING
     result: Any = None
     error: Exception | None = None
 
@@ -58,7 +48,7 @@ class WriteQueue:
     """Members that wait, and the lock that decides whether one is withdrawn or begun."""
 
     limit: int
-    waiting: deque[Member] = field(default_factory=deque)
+    waiting: OrderedDict[Member, None] = field(default_factory=OrderedDict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     closing: bool = False
 
@@ -69,15 +59,15 @@ class WriteQueue:
                 raise Unavailable("the service is stopping", code="stopping", retry_after_s=5)
             if len(self.waiting) >= self.limit:
                 raise Unavailable("too many writes wait for the store", code="store_busy")
-            self.waiting.append(member)
+            self.waiting[member] = None
             self.changed.notify()
 
     def withdraw(self, member: Member) -> bool:
         """True: it had not begun and never will."""
         with self.changed:
-            if member.state is not State.WAITING:
+            if member not in self.waiting:
                 return False
-            member.state = State.WITHDRAWN
+            del self.waiting[member]
             return True
 
     def wait(self) -> bool:
@@ -88,15 +78,10 @@ class WriteQueue:
             return bool(self.waiting)
 
     def begin(self, at_most: int) -> list[Member]:
-        """Take members whose transaction begins now; withdrawn ones are dropped."""
+        """Take members whose transaction begins now."""
         with self.changed:
-            group: list[Member] = []
-            while self.waiting and len(group) < at_most:
-                member = self.waiting.popleft()
-                if member.state is State.WAITING:
-                    member.state = State.BEGUN
-                    group.append(member)
-            return group
+            size = min(at_most, len(self.waiting))
+            return [self.waiting.popitem(last=False)[0] for _ in range(size)]
 
     def close(self) -> None:
         """Let nobody in any more and wake the writers."""
