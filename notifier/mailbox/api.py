@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from notifier.core.errors import FieldError, Invalid, NotFound
 from notifier.mailbox import documents
+from notifier.mailbox.apart import apart
 from notifier.mailbox.desk import Desk
 from notifier.mailbox.models import (
     MailboxCursor,
@@ -88,7 +89,7 @@ def _add_message(router: APIRouter, desk: Desk) -> None:
         """One mail, without its content."""
         captured = await desk.store.get(message_id)
         mail = await desk.store.mail(message_id)
-        found = highlights(mail)
+        found = await apart(captured.size_bytes, highlights, mail)
         return MailboxMessageDetail.model_validate(
             {
                 **message_fields(captured),

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi.sse import EventSourceResponse
 from starlette.requests import ClientDisconnect
@@ -21,6 +21,10 @@ REPLAY_MAX = 500
 class LiveStream(EventSourceResponse):
     """An event stream that gives a reader up who takes nothing for `SLOW_S` seconds."""
 
+    def __init__(self, events: AsyncGenerator[str, None]) -> None:
+        super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._events = events
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
 
@@ -32,17 +36,17 @@ class LiveStream(EventSourceResponse):
             await super().__call__(scope, receive, send_in_time)
         except (TimeoutError, ClientDisconnect):
             return  # the browser comes back with Last-Event-ID and misses nothing
+        finally:
+            # Left where it stood, it would stay subscribed until it is collected.
+            await self._events.aclose()
 
 
 def live_stream(store: Store, last_event_id: str | None) -> LiveStream:
     """Every change from now on, or after `last_event_id`; `reset` when that is too long ago."""
-    return LiveStream(
-        _events(store, last_event_id),
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return LiveStream(_events(store, last_event_id))
 
 
-async def _events(store: Store, last_event_id: str | None) -> AsyncIterator[str]:
+async def _events(store: Store, last_event_id: str | None) -> AsyncGenerator[str, None]:
     with store.feed.subscribe() as news:
         yield f"retry: {RECONNECT_MS}\n\n"
         position = store.feed.position
@@ -69,13 +73,13 @@ async def _replay(store: Store, last_event_id: str) -> list[Change] | None:
     return None if len(changes) > REPLAY_MAX else changes
 
 
-async def _follow(news: Subscription, feed: Feed, position: int) -> AsyncIterator[str]:
+async def _follow(news: Subscription, feed: Feed, position: int) -> AsyncGenerator[str, None]:
     while not news.closed and not news.dropped:
         changes = await news.next(HEARTBEAT_S)
         for change in changes:
             if change.id > position:
                 yield _change_event(change)
-        if not changes:
+        if not (changes or news.closed or news.dropped):
             yield ": still here\n\n"
     if news.dropped:
         yield _event("reset", feed.position, {})

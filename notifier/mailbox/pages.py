@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from notifier.core.errors import Invalid, NotFound
 from notifier.mailbox import documents
+from notifier.mailbox.apart import apart
 from notifier.mailbox.desk import Desk
 from notifier.mailbox.live import live_stream
 from notifier.mailbox.records import Totals
@@ -151,7 +152,8 @@ def _add_documents(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """The HTML of the mail, for the sandboxed frame."""
         mail = await desk.store.mail(message_id)
-        return documents.frame(request, message_id, mail, load_remote=images is not None)
+        size, load = len(mail.html or ""), images is not None
+        return await apart(size, documents.frame, request, message_id, mail, load_remote=load)
 
     @router.get("/messages/{message_id}/inline/{number}")
     async def inline(message_id: str, number: int) -> Response:
@@ -205,4 +207,5 @@ async def _listing(
 async def _pane(desk: Desk, message_id: str, tab: str | None) -> PaneView:
     captured = await desk.store.get(message_id)
     raw = await desk.store.raw(message_id)
-    return pane_view(captured, await desk.store.parsed(raw), raw, tab)
+    mail = await desk.store.parsed(raw)
+    return await apart(len(raw), pane_view, captured, mail, raw, tab)

@@ -16,9 +16,10 @@ from notifier.core.clock import Clock
 from notifier.core.errors import Misconfigured, NotFound, Unavailable
 from notifier.core.ids import IdSource
 from notifier.mailbox import edits, rows
+from notifier.mailbox.apart import apart
 from notifier.mailbox.feed import Feed
 from notifier.mailbox.parse import Mail, parse
-from notifier.mailbox.records import Arrival, Captured, Change, Deleted, Limits, Totals
+from notifier.mailbox.records import Arrival, Captured, Change, Deleted, Limits, Summary, Totals
 from notifier.mailbox.schema import open_reader
 from notifier.mailbox.search import Query
 from notifier.mailbox.summary import searched_text, summarise
@@ -28,7 +29,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 READERS = 3
-SMALL_BYTES = 64 * 1024  # parsed on the event loop: a thread's round trip costs more
 DISK_RESERVE_BYTES = 16 * 1024 * 1024
 FILE_NAME = "mailbox.db"
 
@@ -98,8 +98,7 @@ class Store:
 
         Raises `Unavailable` when it was not stored (`mailbox_full`, `mailbox_unwritable`).
         """
-        mail = await self.parsed(arrival.raw)
-        summary, body = summarise(mail), searched_text(mail)
+        summary, body = await apart(len(arrival.raw), _digest, arrival.raw)
         new_id, at = self._source.new_id.new("cap"), self._source.now()
 
         def work(connection: sqlite3.Connection) -> int:
@@ -204,9 +203,7 @@ class Store:
 
     async def parsed(self, raw: bytes) -> Mail:
         """The view of these bytes; large ones are read on a thread of their own."""
-        if len(raw) <= SMALL_BYTES:
-            return parse(raw)
-        return await asyncio.to_thread(parse, raw)
+        return await apart(len(raw), parse, raw)
 
     async def _read(
         self,
@@ -232,3 +229,8 @@ class Store:
             connection = self._local.connection = open_reader(self._path)
             self._connections.append(connection)
         return function(connection, *args, **kwargs)
+
+
+def _digest(raw: bytes) -> tuple[Summary, str]:
+    mail = parse(raw)
+    return summarise(mail), searched_text(mail)

@@ -8,6 +8,7 @@ from notifier.mailbox.parse import Mail
 from notifier.mailbox.records import Summary
 
 SNIPPET_CHARS = 180
+SNIPPET_READ_CHARS = 2000
 SUBJECT_CHARS = 2000
 READ_CHARS = 200_000
 LINKS_MAX = 500
@@ -48,7 +49,7 @@ class Highlights:
 
 def summarise(mail: Mail) -> Summary:
     """The row of this mail."""
-    words = _SPACE.sub(" ", _INVISIBLE.sub("", readable(mail))).strip()
+    words = _SPACE.sub(" ", _INVISIBLE.sub("", readable(mail, SNIPPET_READ_CHARS))).strip()
     template = next((value for name in TEMPLATE_HEADERS if (value := mail.header(name))), None)
     return Summary(
         sender=mail.sender,
@@ -72,19 +73,23 @@ def searched_text(mail: Mail) -> str:
     return _SPACE.sub(" ", f"{readable(mail)} {from_html} {names}").strip()
 
 
-def readable(mail: Mail) -> str:
-    """The text part, or the HTML's words where there is none."""
+def readable(mail: Mail, most_chars: int = READ_CHARS) -> str:
+    """The text part, or the HTML's words where there is none; about `most_chars` of it."""
     if mail.text and mail.text.strip():
-        return mail.text[:READ_CHARS]
-    return text_of(mail.html or "")
+        return mail.text[:most_chars]
+    return text_of(mail.html or "", most_chars)
 
 
-def text_of(html: str) -> str:
+def text_of(html: str, most_chars: int = READ_CHARS) -> str:
     """The words of an HTML document, blocks on lines of their own."""
-    pieces = []
+    pieces: list[str] = []
+    length = 0
     for token in tokens(html[:READ_CHARS]):
+        if length > most_chars:
+            break
         if isinstance(token, Text):
             pieces.append(_SPACE.sub(" ", token.text))
+            length += len(pieces[-1])
         elif isinstance(token, Raw) and token.element == "textarea":
             pieces.append(token.text)
         elif isinstance(token, Start | End) and token.name in _BLOCKS:

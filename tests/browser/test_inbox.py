@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.mailbox.boxes import Mailbox
+from tests.mailbox.boxes import Mailbox, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -287,3 +287,13 @@ async def test_every_text_is_legible_and_every_control_has_a_name(
     await page.keyboard.press("?")
     assert await page.evaluate(CONTRAST) == []
     assert await page.evaluate(NAMELESS) == []
+
+
+async def test_a_lost_connection_is_shown(box: Mailbox, context: BrowserContext) -> None:
+    page = await context.new_page()
+    async with serving(box.house) as base:
+        await opened(page, f"{base}/mailbox")
+        await box.send(mail("before"))
+        await expect(page.locator(".row")).to_have_count(1)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+    await expect(page.locator("#live-word")).to_have_text("Reconnecting")
