@@ -5,7 +5,17 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.sql import ColumnElement
 
 from notifier.store.schema import event
@@ -58,6 +68,11 @@ _PLACE = select(event.c.xid, event.c.seq).where(event.c.id == bindparam("after")
 _STORY_AFTER = _STORY.where(tuple_(event.c.xid, event.c.seq) > _PLACE.scalar_subquery())
 
 
+def is_written(connection: Connection, event_id: str) -> bool:
+    """Whether this event is there: what it tells of was committed before."""
+    return connection.execute(_PLACE, {"after": event_id}).first() is not None
+
+
 def put_events(connection: Connection, events: Iterable[Event]) -> None:
     """Write events; those that are there already stay as they are."""
     rows = [
@@ -101,10 +116,10 @@ def feed(
     their transaction, and only those below the oldest transaction still running are given out:
     whatever commits later has a higher one.
     """
-    place = or_(event.c.xid > after.xid, (event.c.xid == after.xid) & (event.c.seq > after.seq))
+    behind = tuple_(event.c.xid, event.c.seq) > tuple_(literal(after.xid), literal(after.seq))
     query = (
         select(event.c.xid, event.c.seq, *_COLUMNS)
-        .where(event.c.project == project, place, *_settled(connection))
+        .where(event.c.project == project, behind, *_settled(connection))
         .order_by(event.c.xid, event.c.seq)
         .limit(most)
     )

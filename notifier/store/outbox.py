@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    bindparam,
-    case,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from notifier.core.envelope import Envelope
 from notifier.core.message import Lane
@@ -92,10 +84,12 @@ CLAIM: Write[ClaimRequest, Sequence[Claimed]] = Write(
 """Due messages, urgent ones first. A claim counts even if the claimer dies right after it."""
 
 RENEW: Write[Renewal, int] = Write("renew", 15, _renew, key=lambda item: item.owner)
-"""How many of the leases are still the owner's."""
+"""How many of the leases were renewed: those still the owner's that no other writer has in hand."""
 
 
-_DUE: Select[tuple[str]] = (
+# A CTE, because PostgreSQL may run a subquery once per row of the outer table, and each run
+# would lock `seats` more.
+_DUE = (
     select(outbox.c.id)
     .where(
         outbox.c.route == bindparam("route_"),
@@ -105,10 +99,11 @@ _DUE: Select[tuple[str]] = (
     .order_by(outbox.c.due_at)
     .limit(bindparam("seats"))
     .with_for_update(skip_locked=True)
+    .cte("due")
 )
 _CLAIM = (
     update(outbox)
-    .where(outbox.c.id.in_(_DUE))
+    .where(outbox.c.id.in_(select(_DUE.c.id)))
     .values(
         owner=bindparam("owner_"),
         due_at=bindparam("until"),
@@ -139,14 +134,17 @@ _MAILS = (
     .select_from(message.join(content, content.c.id == message.c.content_id))
     .where(message.c.id.in_(bindparam("ids", expanding=True)))
 )
-_RENEW = (
-    update(outbox)
+# A row that another writer has in hand is being finished or was lost: waiting for it would
+# gain nothing, and two writers that wait for each other's rows would deadlock.
+_FREE_TO_RENEW = (
+    select(outbox.c.id)
     .where(
         outbox.c.owner == bindparam("owner_"),
         outbox.c.id.in_(bindparam("ids", expanding=True)),
     )
-    .values(due_at=bindparam("until"))
+    .with_for_update(skip_locked=True)
 )
+_RENEW = update(outbox).where(outbox.c.id.in_(_FREE_TO_RENEW)).values(due_at=bindparam("until"))
 _NEXT_DUE = select(func.min(outbox.c.due_at)).where(
     outbox.c.route == bindparam("route_"), outbox.c.lane == bindparam("lane_")
 )

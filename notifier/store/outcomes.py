@@ -49,6 +49,7 @@ RECORD: Write[Outcome, bool] = Write("record", 20, _record, key=lambda item: ite
 _FENCES = (
     select(outbox.c.id, outbox.c.owner, outbox.c.claims)
     .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(outbox.c.id)
     .with_for_update()
 )
 _BACK = (
@@ -69,14 +70,24 @@ _FINAL = (
     )
 )
 _GONE = delete(outbox).where(outbox.c.id == bindparam("id_"))
-_ERASE = (
-    update(content)
+# Locked before it is asked who else needs it: two writers that finish the last two messages of
+# one content would otherwise each see the other's as pending, and nobody would erase it.
+_SEALED = (
+    select(content.c.id)
     .where(
         content.c.sealed,
         content.c.body.is_not(None),
         content.c.id.in_(
             select(message.c.content_id).where(message.c.id.in_(bindparam("ids", expanding=True)))
         ),
+    )
+    .order_by(content.c.id)
+    .with_for_update()
+)
+_ERASE = (
+    update(content)
+    .where(
+        content.c.id.in_(bindparam("contents", expanding=True)),
         ~exists().where(message.c.content_id == content.c.id, message.c.status.in_([*Stored])),
     )
     .values(body=None, erased_at=bindparam("at"))
@@ -106,13 +117,10 @@ def _finish(connection: Connection, items: Sequence[Outcome]) -> None:
         _FINAL, [_final_values(item, item.step) for item in items if item.step is not None]
     )
     connection.execute(_GONE, [{"id_": item.claim.id} for item in items])
-    connection.execute(
-        _ERASE,
-        {
-            "ids": [item.claim.id for item in items],
-            "at": max(item.at for item in items),
-        },
-    )
+    sealed = connection.execute(_SEALED, {"ids": [item.claim.id for item in items]}).scalars().all()
+    if sealed:
+        at = max(item.at for item in items)
+        connection.execute(_ERASE, {"contents": sealed, "at": at})
 
 
 def _final_values(item: Outcome, step: Step) -> dict[str, Any]:

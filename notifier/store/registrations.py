@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from notifier.core.token import is_one_of
 from notifier.store.acceptance import Acceptance, put_acceptances
-from notifier.store.events import Event, put_events
+from notifier.store.events import Event, is_written, put_events
 from notifier.store.schema import (
     confirmed_address,
     message,
@@ -162,9 +162,14 @@ CONFIRM: Write[Confirm, Confirmation] = Write(
 
 def _confirm_one(connection: Connection, item: Confirm) -> Confirmation:
     siblings = _lock_address(connection, item.registration)
-    own = siblings[item.registration.id]
+    own = siblings.get(item.registration.id)
+    if own is None:
+        # It was there when the caller looked; retention has taken it since.
+        return Confirmation(Answer.EXPIRED)
     if own.status == "confirmed":
-        return Confirmation(Answer.ALREADY)
+        # By this very call, if it is repeated because nobody knew what became of its commit.
+        mine = is_written(connection, item.event.id)
+        return Confirmation(Answer.CONFIRMED if mine else Answer.ALREADY)
     if item.policy is not None:
         refused = _check_code(connection, item, item.policy, own.code_tries)
         if refused is not None:
