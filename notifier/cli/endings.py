@@ -21,7 +21,7 @@ def end(error: NotifierError | BaseExceptionGroup[NotifierError]) -> int:
         if isinstance(leaf, Misconfigured) and leaf.problems != (leaf.detail,):
             complain(leaf.detail, leaf.problems)
             continue
-        say(f"notifier: {leaf.detail}")
+        say(f"notifier: {_on_one_line(leaf.detail)}")
         if isinstance(leaf, Refused):
             for one in leaf.errors:
                 say(f"  {one.pointer}: {one.detail}")
@@ -32,7 +32,12 @@ def complain(heading: str, problems: tuple[str, ...]) -> None:
     """A heading and one line for each problem."""
     say(heading)
     for problem in problems:
-        say(f"  - {problem}")
+        say(f"  - {_on_one_line(problem)}")
+
+
+def _on_one_line(text: str) -> str:
+    """A database driver's own words can have several."""
+    return " ".join(text.split())
 
 
 def _leaves(error: BaseException) -> Iterator[NotifierError]:

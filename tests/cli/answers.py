@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Semaphore, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.heard = Semaphore(0)
         self._answers: list[tuple[int, bytes, dict[str, str]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
@@ -58,6 +59,7 @@ class Answers:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         body = json.loads(content) if content else None
         self.asked.append(Asked(handler.command, handler.path, headers, body))
+        self.heard.release()
         status, answer, more = self._answers.pop(0)
         handler.send_response(status)
         for name, value in {"Content-Length": str(len(answer)), **more}.items():

@@ -7,6 +7,7 @@ import pytest
 
 from notifier.core.api_key import route_of
 from tests.cli.conftest import Run
+from tests.support.postgres import fresh_database
 
 
 def test_the_key_alone_is_data(run: Run) -> None:
@@ -97,6 +98,23 @@ def test_a_key_for_the_settings_is_not_stored(run: Run) -> None:
     key = run("keys", "create", "shop", "--print-only").out.strip()
     assert json.loads(run("keys", "list", "--json").out) == []
     assert run("config", "check", "--dev", NOTIFIER_KEYS__SHOP__SECRET=key).code == 0
+
+
+def test_on_postgresql_keys_wait_for_nobody(run: Run, postgres_url: str) -> None:
+    with fresh_database(postgres_url) as url:
+        behind = run("keys", "list", NOTIFIER_DATABASE__URL=url)
+        assert run("migrate", NOTIFIER_DATABASE__URL=url).code == 0
+        assert run("keys", "create", "shop", NOTIFIER_DATABASE__URL=url).code == 0
+    assert behind.code == 2
+    assert "run `notifier migrate`" in behind.err
+
+
+def test_a_database_that_is_away_is_a_sentence(run: Run) -> None:
+    away = "postgresql://me:hunter2@127.0.0.1:1/x"
+    outcome = run("keys", "list", NOTIFIER_DATABASE__URL=away)
+    assert outcome.code == 2
+    assert outcome.err.startswith("notifier: the database at 127.0.0.1/x cannot be used")
+    assert "hunter2" not in outcome.err
 
 
 def test_migrate_says_what_it_did(run: Run) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from notifier.settings.secrets import KEY_FILE
+from tests.cli.answers import Answers, notification
 from tests.meta.sources import ROOT
 
 NOTIFIER = [sys.executable, "-m", "notifier"]
@@ -113,6 +114,24 @@ def test_standard_input_can_be_the_text(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "nothing usable answers" in done.stderr
+
+
+def test_ctrl_c_ends_a_wait_with_130(tmp_path: Path, answers: Answers) -> None:
+    for _ in range(1000):
+        answers.will(200, notification("queued", final=False))
+    words = ["send", "ada@x.example", "--subject", "x", "--text", "y", "--wait"]
+    with subprocess.Popen(
+        [*NOTIFIER, *words, "--url", answers.url],
+        cwd=tmp_path,
+        env=environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert answers.heard.acquire(timeout=30)
+        assert answers.heard.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 130
 
 
 def free_port() -> int:

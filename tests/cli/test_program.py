@@ -78,6 +78,7 @@ def test_a_mistyped_call_is_explained_and_is_2(words: tuple[str, ...], said: str
     ("error", "code", "said"),
     [
         (Unavailable("The store is away."), 1, "notifier: The store is away.\n"),
+        (Unavailable("Away:\n\tis it there?"), 1, "notifier: Away: is it there?\n"),
         (Misconfigured("A folder is missing."), 2, "notifier: A folder is missing.\n"),
         (Misconfigured("Bad:", problems=["a", "b"]), 2, "Bad:\n  - a\n  - b\n"),
         (
