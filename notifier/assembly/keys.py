@@ -22,7 +22,7 @@ from notifier.core.ids import IdSource
 from notifier.settings import Settings
 from notifier.store.engine import Database, database_url, standalone, writing
 from notifier.store.keys import add_key, find_key, list_keys, revoke_key
-from notifier.store.migrate import migrate
+from notifier.store.migrate import migrate, wait_until_current
 from notifier.store.store import Store
 
 _REMEMBER_S: Final = 2.0
@@ -87,6 +87,10 @@ def open_keys(settings: Settings) -> Iterator[KeyDesk]:
     url = database_url(settings.database, settings.data_dir)
     if migrates_itself(settings):
         migrate(settings.database, settings.data_dir)
+    else:
+        # A person waits for the answer: a schema that is behind is said at once.
+        at_once = settings.database.model_copy(update={"migrate_wait_s": 0})
+        wait_until_current(at_once, settings.data_dir)
     with standalone(url, settings.database) as database:
         yield KeyDesk(database)
 
