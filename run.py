@@ -269,7 +269,7 @@ def environment():
     astray = ("PIP_TARGET", "PIP_PREFIX", "UV_SYSTEM_PYTHON", "UV_TARGET", "UV_PREFIX")
     users = {name: value for name, value in os.environ.items() if name not in astray}
     fixed = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    fixed.update(UV_SYSTEM_CERTS="1", UV_PYTHON_DOWNLOADS="never")
+    fixed.update(UV_SYSTEM_CERTS="1", UV_PYTHON_DOWNLOADS="never", UV_COMPILE_BYTECODE="1")
     if users.get("PIP_INDEX_URL"):
         users.setdefault("UV_DEFAULT_INDEX", users["PIP_INDEX_URL"])
     return {"PIP_RETRIES": "2", **users, **fixed}
