@@ -15,8 +15,10 @@ from notifier.store.engine import Database, database_url, standalone
 
 HEAD = "0001"
 """The newest revision. A test holds it against the scripts, so that a start whose schema is
-current need not load Alembic (10 MB and a tenth of a second)."""
+current need not load Alembic (10 MB and a tenth of a second). A release adds at most one: that
+is how a program knows a schema one release ahead, with which it still works, from a later one."""
 
+_OURS = frozenset({"alembic_version", "confirmed_address"})
 _ADVISORY_LOCK = 0x6E6F7469
 _POLL_S = 0.5
 _NOT_EMPTY = "the database holds other tables and no schema of Notifier; give it one of its own"
@@ -43,11 +45,11 @@ def migrate(settings: DatabaseSettings, data_dir: Path) -> MigrationReport:
         _alone(database, connection),
     ):
         before = current(connection)
-        _refuse_newer(before)
-        if before != HEAD:
+        if not _fits(before):
             _upgrade(connection)
+        after = current(connection)
         connection.commit()
-    return MigrationReport(before, HEAD)
+    return MigrationReport(before, after or HEAD)
 
 
 def wait_until_current(settings: DatabaseSettings, data_dir: Path) -> None:
@@ -55,10 +57,9 @@ def wait_until_current(settings: DatabaseSettings, data_dir: Path) -> None:
     deadline = time.monotonic() + settings.migrate_wait_s
     with (
         _opened(settings, data_dir) as database,
-        database.engine.connect() as connection,
+        database.engine.connect().execution_options(reads=True) as connection,
     ):
-        while (found := current(connection)) != HEAD:
-            _refuse_newer(found)
+        while not _fits(found := current(connection)):
             if time.monotonic() > deadline:
                 raise Misconfigured(
                     f"the schema is at revision {found or 'none'}, this program needs {HEAD}: run "
@@ -71,10 +72,10 @@ def wait_until_current(settings: DatabaseSettings, data_dir: Path) -> None:
 def current(connection: Connection) -> str | None:
     """The revision that the database is at; None for an empty one."""
     tables = inspect(connection).get_table_names()
-    if "alembic_version" not in tables:
-        if tables:
-            raise Misconfigured(_NOT_EMPTY)
+    if not tables:
         return None
+    if not _OURS.issubset(tables):
+        raise Misconfigured(_NOT_EMPTY)
     row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
     return None if row is None else str(row[0])
 
@@ -113,10 +114,15 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _refuse_newer(found: str | None) -> None:
-    """Each release works with the schema one step ahead of its own, and with no newer one."""
-    if found is not None and found > HEAD:
+def _fits(found: str | None) -> bool:
+    """Whether this program works with that schema: its own, or one release ahead of it.
+
+    Raises Misconfigured for a later one.
+    """
+    steps_ahead = int(found or 0) - int(HEAD)
+    if steps_ahead > 1:
         raise Misconfigured(
             f"the schema is at revision {found}, newer than this program's {HEAD}: "
             "start the newer version of Notifier"
         )
+    return steps_ahead >= 0

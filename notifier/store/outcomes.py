@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from notifier.core.message import FINAL, Status, Step, Stored, after
-from notifier.store.events import Event, put_events
+from notifier.store.events import Event, is_written, put_events
 from notifier.store.outbox import Claim
 from notifier.store.schema import content, message, outbox
 from notifier.store.write_queue import Write
@@ -34,8 +34,11 @@ class Outcome:
 
 def _record(connection: Connection, items: Sequence[Outcome]) -> Sequence[bool]:
     held = _fences(connection, items)
-    results = [held.get(item.claim.id) == (item.claim.owner, item.claim.claims) for item in items]
-    standing = [item for item, holds in zip(items, results, strict=True) if holds]
+    holds = [held.get(item.claim.id) == (item.claim.owner, item.claim.claims) for item in items]
+    results = [
+        one or _was_recorded(connection, item) for one, item in zip(holds, items, strict=True)
+    ]
+    standing = [item for one, item in zip(holds, items, strict=True) if one]
     _put_back(connection, [item for item in standing if item.step is None])
     _finish(connection, [item for item in standing if item.step is not None])
     put_events(connection, [event for item in items for event in item.events])
@@ -97,6 +100,11 @@ _ERASE = (
 def _fences(connection: Connection, items: Sequence[Outcome]) -> dict[str, tuple[str, int]]:
     ids = [item.claim.id for item in items]
     return {row.id: (row.owner, row.claims) for row in connection.execute(_FENCES, {"ids": ids})}
+
+
+def _was_recorded(connection: Connection, item: Outcome) -> bool:
+    """By this very call, if it is repeated because nobody knew what became of its commit."""
+    return any(is_written(connection, event.id) for event in item.events)
 
 
 def _put_back(connection: Connection, items: Sequence[Outcome]) -> None:

@@ -119,7 +119,8 @@ _BY_TOKEN = select(*_COLUMNS).where(
 )
 _REGISTRATION = insert_once(registration)
 _MAIL = insert_once(registration_mail)
-_KNOWN = insert_once(confirmed_address)
+_KNOWN = insert_once(confirmed_address).returning(confirmed_address.c.email_key)
+"""Gives a row only to the first. psycopg's row count is no help: SQLAlchemy reports -1."""
 
 
 def find_by_id(connection: Connection, project: str, registration_id: str) -> Registration | None:
@@ -249,8 +250,8 @@ def _settle(connection: Connection, item: Confirm, siblings: Sequence[str]) -> N
             "registration_id": item.registration.id,
             "confirmed_at": item.now,
         },
-    ).rowcount
-    if first:
+    ).first()
+    if first is not None:
         put_acceptances(connection, [item.welcome])
     put_events(connection, [item.event])
 
