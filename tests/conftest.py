@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pydantic import SecretStr
@@ -26,9 +27,16 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One PostgreSQL server for the whole run, started when a test first needs it."""
-    with postgres_server(tmp_path_factory.mktemp("pg") / "data") as url:
+def postgres_url() -> Iterator[str]:
+    """One PostgreSQL server for the whole run, started when a test first needs it.
+
+    Not below pytest's own folder: as root the server runs as another user, and the next pytest
+    to start would shut him out of it.
+    """
+    with (
+        TemporaryDirectory(prefix="notifier-pg-", ignore_cleanup_errors=True) as folder,
+        postgres_server(Path(folder) / "data") as url,
+    ):
         yield url
 
 

@@ -146,10 +146,19 @@ LONG = "x" * (1024 * 1024 + 1)
         (mail(from_=parse_mailbox("boss@example.net")), ["/from from_not_allowed"]),
         (mail(from_=parse_mailbox("boss@mail.example.com")), ["/from from_not_allowed"]),
         (mail(headers=(("Bcc", "eve@example.org"),)), ["/headers/Bcc header_not_allowed"]),
-        (mail(headers=(("X-Entity-Ref-ID", "a\r\nBcc: b@c.de"),)), ["/headers/X-Entity-Ref-ID control_character"]),
+        (
+            mail(headers=(("X-Entity-Ref-ID", "a\r\nBcc: b@c.de"),)),
+            ["/headers/X-Entity-Ref-ID control_character"],
+        ),
         (mail(expires_at=START), ["/expires_at not_after_start"]),
-        (mail(expires_at=START, scheduled_at=START - timedelta(days=1)), ["/expires_at not_after_start"]),
-        (mail(expires_at=START + timedelta(1), scheduled_at=START + timedelta(1)), ["/expires_at not_after_start"]),
+        (
+            mail(expires_at=START, scheduled_at=START - timedelta(days=1)),
+            ["/expires_at not_after_start"],
+        ),
+        (
+            mail(expires_at=START + timedelta(1), scheduled_at=START + timedelta(1)),
+            ["/expires_at not_after_start"],
+        ),
         (mail(scheduled_at=FAR), ["/scheduled_at too_far"]),
         (mail(metadata={"x": "y" * 4096}), ["/metadata too_long"]),
         (mail(words=InlineWords("Hello", None, LONG)), ["/text too_long"]),
@@ -158,16 +167,36 @@ LONG = "x" * (1024 * 1024 + 1)
         (mail(words=InlineWords("Hello", None, "é" * 600_000)), ["/text too_long"]),
         (mail(words=InlineWords("x" * 401, None, "x")), ["/subject too_long"]),
         (mail(words=InlineWords(" ", None, " ")), ["/subject blank", "/text missing"]),
-        (mail(words=InlineWords("=?utf-8?q?hello=0ABcc:_evil@x?=", None, "x")), ["/subject encoded_word"]),
-        (templated({"titel": "x"}), ["/template/variables/message missing", "/template/variables/titel unknown", "/template/variables/title missing"]),
+        (
+            mail(words=InlineWords("=?utf-8?q?hello=0ABcc:_evil@x?=", None, "x")),
+            ["/subject encoded_word"],
+        ),
+        (
+            templated({"titel": "x"}),
+            [
+                "/template/variables/message missing",
+                "/template/variables/titel unknown",
+                "/template/variables/title missing",
+            ],
+        ),
         (templated(TITLE | {"title": "x" * 401}), ["/template/variables too_long"]),
-        (templated(TITLE | {"title": "a\nBcc: b@c.de"}), ["/template/variables/title control_character"]),
+        (
+            templated(TITLE | {"title": "a\nBcc: b@c.de"}),
+            ["/template/variables/title control_character"],
+        ),
         (templated(TITLE | {"message": "x" * 262_144}), ["/template/variables too_long"]),
         (templated({}, "notificaton"), ["/template/name unknown_template"]),
-        (templated({}, from_=parse_mailbox("a@b.example"), expires_at=START),
-         ["/expires_at not_after_start", "/from from_not_allowed", "/template/variables/message missing", "/template/variables/title missing"]),
+        (
+            templated({}, from_=parse_mailbox("a@b.example"), expires_at=START),
+            [
+                "/expires_at not_after_start",
+                "/from from_not_allowed",
+                "/template/variables/message missing",
+                "/template/variables/title missing",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 async def test_refused_with_every_fault_and_nothing_stored(
     office: Office, request_: MailRequest, errors: list[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""A desk on a real store, with a clock that tests move: flows, dispatch and API are tested on it."""
+"""A desk on a real store, with a clock that tests move: flows, dispatch and API stand on it."""
 
 import os
 import re
