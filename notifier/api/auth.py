@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from notifier.api.frame import Frame
 from notifier.api.problems import send_problem
-from notifier.api.wire import LOOPBACK_NAMES, header, is_loopback, peer, split_authority
+from notifier.api.wire import LOOPBACK_NAMES, header, peer, split_authority
 from notifier.core.api_key import MAX_KEY_CHARS, SCOPES, ApiKey, allows, digest
 from notifier.core.errors import Forbidden, NotifierError, Unauthenticated
 from notifier.core.route import Route
+from notifier.settings.loopback import is_loopback
 
 PUBLIC_ROUTES: Final = frozenset(
     {
@@ -144,7 +145,7 @@ def keyless_allowed(scope: Scope, frame: Frame) -> bool:
     names = LOOPBACK_NAMES | ({"notifier"} if settings.dev.open else set())
     if split_authority(header(scope, b"host") or "")[0] not in names:
         return False
-    return settings.dev.open or (is_loopback(settings.http.host) and is_loopback(peer(scope)))
+    return settings.dev.open or (is_loopback(settings.http.host) and is_loopback(peer(scope) or ""))
 
 
 def _came_through_a_proxy(scope: Scope) -> bool:

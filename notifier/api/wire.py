@@ -1,6 +1,5 @@
 """Reading an ASGI scope: headers and peers, without building a request object."""
 
-import ipaddress
 from collections.abc import Iterator
 
 from starlette.types import Scope
@@ -27,20 +26,6 @@ def peer(scope: Scope) -> str | None:
     """The address at the other end of the socket, whatever any header says."""
     client = scope.get("notifier.peer", scope.get("client"))
     return client[0] if client else None
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether `host` is `localhost` or an address of the loopback network."""
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def split_authority(authority: str) -> tuple[str, str]:

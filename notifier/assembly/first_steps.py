@@ -2,6 +2,7 @@
 
 from notifier.assembly.listening import Listening
 from notifier.settings import Settings
+from notifier.settings.defaults import listener_url
 
 _CURL = """\
   curl -s {api}/v1/notifications -H 'Content-Type: application/json' \\
@@ -10,8 +11,7 @@ _CURL = """\
 
 def first_steps(settings: Settings, sockets: Listening, *, sample_sent: bool) -> str:
     """A few lines for a person at a terminal."""
-    host = sockets.http_host
-    api = f"http://{f'[{host}]' if ':' in host else host}:{sockets.http_port}"
+    api = listener_url(settings, http_port=sockets.http_port)
     inbox = f"{api}/mailbox"
     lines = ["", f"Notifier is ready. Open the inbox:  {inbox}", ""]
     if sample_sent:

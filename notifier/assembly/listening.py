@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from notifier.api.listen import PortBusy, bind, bound_port
 from notifier.settings import Settings
-
-HTTP_PORT = 8000
-SMTP_PORT = 1025
-COMPAT_PORT = 8025
+from notifier.settings.defaults import COMPAT_PORT, HTTP_PORT, SMTP_PORT
 
 
 @dataclass(frozen=True, slots=True)

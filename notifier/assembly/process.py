@@ -28,7 +28,7 @@ from notifier.assembly.health import health_of
 from notifier.assembly.keys import KnownKeys, declared_keys, migrates_itself
 from notifier.assembly.listening import Listening, listening
 from notifier.assembly.sample import sample_key, send_sample
-from notifier.compose.catalogue import Catalogue, shipped_templates_dir
+from notifier.compose.catalogue import Catalogue
 from notifier.core.address import parse_mailbox
 from notifier.core.errors import Misconfigured
 from notifier.core.ids import IdSource
@@ -37,6 +37,7 @@ from notifier.mailbox.house import House, open_mailbox
 from notifier.observe.facts import ListenerStarted, Observer
 from notifier.observe.logs import configure
 from notifier.settings import Settings
+from notifier.settings.defaults import public_url
 from notifier.settings.relay_url import relay_targets
 from notifier.settings.secrets import secret_keys
 from notifier.store import migrate as migrations
@@ -175,9 +176,8 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
     settings = ground.settings
     keys = secret_keys(settings)
     sender = parse_mailbox(settings.mail.from_ or "")
-    public_url = settings.public_url or f"http://127.0.0.1:{ground.sockets.http_port}"
-    folders = (*settings.templates.dirs, shipped_templates_dir())
-    catalogue = Catalogue.load(folders, settings.brand, public_url=public_url)
+    base = public_url(settings, http_port=ground.sockets.http_port)
+    catalogue = Catalogue.load(settings.templates.dirs, settings.brand, public_url=base)
     store = Store.open(settings.database, settings.data_dir, Seal(keys))
     try:
         yield Desk(
@@ -186,7 +186,7 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
             settings=settings,
             sender=sender,
             return_path=settings.mail.return_path or sender.address,
-            public_url=public_url,
+            public_url=base,
             secret_keys=keys,
             now=_now,
             new_id=ground.new_id,
