@@ -33,6 +33,10 @@ class Subscription:
             self._waiting.extend(changes)
         self._bell.set()
 
+    def over(self) -> bool:
+        """Whether nothing more will come: closed, or dropped."""
+        return self.closed or self.dropped
+
     def end(self) -> None:
         """No more will come."""
         self.closed = True
@@ -40,7 +44,7 @@ class Subscription:
 
     async def next(self, timeout_s: float) -> list[Change]:
         """What came since the last call; empty after `timeout_s`, or when dropped or closed."""
-        if not self._waiting and not self.closed and not self.dropped:
+        if not self._waiting and not self.over():
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._bell.wait()

@@ -74,12 +74,12 @@ async def _replay(store: Store, last_event_id: str) -> list[Change] | None:
 
 
 async def _follow(news: Subscription, feed: Feed, position: int) -> AsyncGenerator[str, None]:
-    while not news.closed and not news.dropped:
+    while not news.over():
         changes = await news.next(HEARTBEAT_S)
         for change in changes:
             if change.id > position:
                 yield _change_event(change)
-        if not (changes or news.closed or news.dropped):
+        if not changes and not news.over():
             yield ": still here\n\n"
     if news.dropped:
         yield _event("reset", feed.position, {})

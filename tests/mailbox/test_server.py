@@ -292,3 +292,20 @@ async def test_a_closed_store_is_unavailable(open_box: OpenMailbox) -> None:
         await store.totals()
     with pytest.raises(Unavailable):
         await store.delete_all()
+
+
+async def test_a_failing_commit_statement_acks_nothing(box: Mailbox) -> None:
+    """The insert goes well and only COMMIT fails: an answer given before it would be a lie."""
+    connection = box.house.store._writer._connection
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.executescript(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);"
+        "CREATE TRIGGER orphan AFTER INSERT ON message BEGIN INSERT INTO child VALUES (1); END;"
+    )
+    answer = await dialogue(box.smtp_port, conversation(HEAD))
+    assert b"\r\n452 4.3.1" in answer
+    assert b"250 2.0.0" not in answer
+    assert await box.all() == []
+    connection.execute("DROP TRIGGER orphan")
+    assert b"250 2.0.0" in await dialogue(box.smtp_port, conversation(HEAD))
