@@ -87,7 +87,9 @@ class Store:
         return self._writers.depth
 
     def close(self) -> None:
-        """Commit what waits and close. Blocks for as long as that takes."""
+        """Commit what waits and close. Blocks for as long as that takes. Once; again is nothing."""
+        if self._closing:
+            return
         self._closing = True
         self._writers.close()
         self._readers.shutdown()

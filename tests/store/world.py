@@ -115,7 +115,9 @@ class World:
 
         return await self.store.read(read)
 
-    async def count(self, table_column: ColumnElement[Any], route: Literal["live", "test"] = "live") -> int:
+    async def count(
+        self, table_column: ColumnElement[Any], route: Literal["live", "test"] = "live"
+    ) -> int:
         def read(connection: Connection) -> int:
             return int(connection.execute(select(func.count(table_column))).scalar_one())
 
