@@ -33,7 +33,7 @@ def fresh_database(server_url: str) -> Iterator[str]:
     """The URL of an empty database, which is dropped with the block."""
     url = make_url(server_url).set(drivername="postgresql+psycopg")
     name = f"notifier_{uuid.uuid4().hex}"
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    admin = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     try:
