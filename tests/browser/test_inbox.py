@@ -4,7 +4,7 @@ import asyncio
 from email.message import EmailMessage
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.mailbox.boxes import Mailbox, serving
 
@@ -297,3 +297,24 @@ async def test_a_lost_connection_is_shown(box: Mailbox, context: BrowserContext)
         await expect(page.locator(".row")).to_have_count(1)
     await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
     await expect(page.locator("#live-word")).to_have_text("Reconnecting")
+
+
+async def test_the_dark_preview_is_the_mails_own_dark_css(
+    box: Mailbox, inbox: str, chromium: Browser
+) -> None:
+    # An emulated scheme would win over the frame's: this one follows the machine's.
+    context = await chromium.new_context(color_scheme="null")
+    page = await opened(await context.new_page(), inbox)
+    await box.send(mail("dark", html="<p>hi</p>"))
+    await page.locator(".row").click()
+    preview = await page.locator(".preview").element_handle()
+    frame = await preview.content_frame()
+    assert frame is not None
+    is_dark = "matchMedia('(prefers-color-scheme: dark)').matches"
+    for key, dark in (("", False), ("d", True), ("d", False)):
+        if key:
+            await page.keyboard.press(key)
+        async with asyncio.timeout(5):
+            while await frame.evaluate(is_dark) is not dark:
+                await page.wait_for_timeout(20)
+    await context.close()
