@@ -179,7 +179,9 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
     base = public_url(settings, http_port=ground.sockets.http_port)
     catalogue = Catalogue.load(settings.templates.dirs, settings.brand, public_url=base)
     store = Store.open(settings.database, settings.data_dir, Seal(keys))
+    keeping_time = asyncio.create_task(store.keep_time())
     try:
+        await store.read(store.now.correct)
         yield Desk(
             store=store,
             catalogue=catalogue,
@@ -188,12 +190,13 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
             return_path=settings.mail.return_path or sender.address,
             public_url=base,
             secret_keys=keys,
-            now=_now,
+            now=store.now,
             new_id=ground.new_id,
             entropy=os.urandom,
             observe=ground.observe,
         )
     finally:
+        keeping_time.cancel()
         await asyncio.to_thread(store.close)
 
 

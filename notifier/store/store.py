@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.core.errors import Unavailable
 from notifier.settings.sections import DatabaseSettings
+from notifier.store.clock import StoreClock
 from notifier.store.engine import Database, database_url, is_passing, open_database
 from notifier.store.group_commit import GroupCommit
 from notifier.store.owners import Owners
@@ -21,17 +23,21 @@ P = ParamSpec("P")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_CORRECT_EVERY_S = 60.0
+
 
 class Store:
     """An opened store. Make it with `Store.open`, end it with `close`.
 
     `seal` encrypts the bytes of mails with secrets. `owners` says which lease holders live.
+    `now` is the clock that all processes on this database agree on.
     """
 
     def __init__(self, database: Database, settings: DatabaseSettings, seal: Seal) -> None:
         self.database = database
         self.seal = seal
         self.owners = Owners(database.path)
+        self.now = StoreClock()
         self._timeout_s = settings.write_timeout_s
         self._closing = False
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="store-reader")
@@ -80,6 +86,13 @@ class Store:
     async def ping(self) -> None:
         """Raises Unavailable when the database does not answer."""
         await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
+
+    async def keep_time(self) -> None:
+        """Keep `now` in step with the database, until cancelled."""
+        while True:
+            await asyncio.sleep(_CORRECT_EVERY_S)
+            with suppress(Unavailable):
+                await self.read(self.now.correct)
 
     @property
     def writes_waiting(self) -> int:
