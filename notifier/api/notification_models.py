@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.api.fields import Address, Addresses, Body, JsonMap, Time, mailboxes, time_text
 from notifier.api.problems import invalid
@@ -29,6 +29,22 @@ class TemplateChoice(Body):
 
 class NotificationBody(Body):
     """A notification: to whom, and either a template or subject with html or text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "to": "Ada <ada@example.org>",
+                    "template": {
+                        "name": "notification",
+                        "variables": {"title": "Order shipped", "message": "It is on its way."},
+                    },
+                    "reference": "order-1042",
+                },
+                {"to": ["ada@example.org"], "subject": "Hello", "text": "It works."},
+            ]
+        }
+    )
 
     to: Addresses
     template: TemplateChoice | None = None

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.api.fields import BareAddress, Body, JsonMap, time_text
 from notifier.flows.registration import SignUp
@@ -12,6 +12,20 @@ from notifier.store.registrations import Registration as Stored
 
 class RegistrationBody(Body):
     """A sign-up. `data` comes back with the registration and is put into no mail."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "email": "ada@example.org",
+                    "name": "Ada",
+                    "locale": "de",
+                    "redirect_to": "https://app.example.org/welcome",
+                    "data": {"plan": "team"},
+                }
+            ]
+        }
+    )
 
     email: BareAddress
     name: str | None = Field(None, max_length=500, description="dropped when it is unfit for mail")
