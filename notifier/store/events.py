@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Text,
+    and_,
     bindparam,
     cast,
     func,
@@ -116,10 +117,9 @@ def feed(
     their transaction, and only those below the oldest transaction still running are given out:
     whatever commits later has a higher one.
     """
-    behind = tuple_(event.c.xid, event.c.seq) > tuple_(literal(after.xid), literal(after.seq))
     query = (
         select(event.c.xid, event.c.seq, *_COLUMNS)
-        .where(event.c.project == project, behind, *_settled(connection))
+        .where(event.c.project == project, _behind(connection, after), *_settled(connection))
         .order_by(event.c.xid, event.c.seq)
         .limit(most)
     )
@@ -139,6 +139,13 @@ def feed_end(connection: Connection, project: str) -> Cursor:
 
 def _event(columns: Sequence[Any]) -> Event:
     return Event(*columns)
+
+
+def _behind(connection: Connection, after: Cursor) -> ColumnElement[bool]:
+    if connection.dialect.name != "postgresql":
+        # There xid is 0 in every row, and only an equality lets the index find the place of seq.
+        return and_(event.c.xid == 0, event.c.seq > after.seq)
+    return tuple_(event.c.xid, event.c.seq) > tuple_(literal(after.xid), literal(after.seq))
 
 
 def _settled(connection: Connection) -> tuple[ColumnElement[bool], ...]:
