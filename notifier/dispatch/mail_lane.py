@@ -83,7 +83,7 @@ class MailLane:
         step = self._without_sending(job, content)
         if step is None:
             step = await self._send(job, content, lease)
-        stood = await self._record(self._outcome(job, step), lease)
+        stood = await self._record(self._outcome(job, step))
         if not stood:
             self._tools.observe(LeaseLost(job.claim.id))
         if step.happened:
@@ -141,14 +141,16 @@ class MailLane:
             queue_id=step.attempt.queue_id if step.attempt else None,
         )
 
-    async def _record(self, outcome: Outcome, lease: Lease) -> bool:
+    async def _record(self, outcome: Outcome) -> bool:
+        """Write it down, however long the store is away. False: it came too late.
+
+        Also after the lease: nobody could claim the message from a store that is away, and if
+        somebody did meanwhile, the fence says so.
+        """
         while True:
             try:
                 return await self._tools.store.write(RECORD, outcome)
             except Unavailable:
-                # What the relay said must be written down, for as long as the message is ours.
-                if lease.lapsed():
-                    raise
                 await asyncio.sleep(_RECORD_PAUSE_S)
 
     def _new_event(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from notifier.core.message import Status, Stored, after, who_acts
@@ -47,7 +47,7 @@ def event_of(step: StepTaken, job: Claimed, event_id: str, at: datetime, attempt
     """The row of the story. `attempts` is how many tries there are at most."""
     data: dict[str, Any] = {"reason": step.reason, "action": who_acts(step.status)}
     if step.next.step is None and step.next.due_at is not None:
-        data["next_attempt_at"] = step.next.due_at.isoformat()
+        data["next_attempt_at"] = _time_text(step.next.due_at)
     if step.attempt is not None:
         data["attempt"] = {"n": step.next.attempt, "of": attempts} | _tried(step.attempt)
         data["ambiguous"] = step.ambiguous
@@ -85,6 +85,11 @@ def _event(job: Claimed, event_id: str, kind: str, at: datetime, data: Mapping[s
         message_id=job.claim.id,
         data=data,
     )
+
+
+def _time_text(at: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, as callers read times everywhere."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _tried(attempt: Attempt) -> dict[str, Any]:
