@@ -25,7 +25,7 @@ _COLUMNS = (
 _FIND = select(*_COLUMNS).where(
     api_key.c.sha256 == bindparam("digest"), api_key.c.revoked_at.is_(None)
 )
-_INSERT = insert_once(api_key)
+_INSERT = insert_once(api_key).returning(api_key.c.id)
 
 
 def find_key(connection: Connection, digest: str) -> ApiKey | None:
@@ -51,7 +51,7 @@ def add_key(connection: Connection, key: ApiKey, digest: str) -> bool:
             "expires_at": key.expires_at,
         },
     )
-    return bool(written.rowcount)
+    return written.first() is not None
 
 
 def list_keys(connection: Connection, project: str | None = None) -> Sequence[ApiKey]:
