@@ -20,7 +20,12 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("project", sa.String(length=64), nullable=False),
         sa.Column("route", sa.String(length=4), nullable=False),
-        sa.Column("prefix", sa.String(length=32), nullable=False),
+        sa.Column(
+            "prefix",
+            sa.String(length=32),
+            nullable=False,
+            comment="shown in lists to tell keys apart",
+        ),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("scopes", JSON, nullable=False),
         sa.Column("from_domains", JSON, nullable=False),
@@ -50,9 +55,21 @@ def upgrade() -> None:
         "content",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project", sa.String(length=64), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=True),
-        sa.Column("sealed", sa.Boolean(), nullable=False),
-        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column(
+            "body",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="finished RFC 5322 bytes; NULL once erased",
+        ),
+        sa.Column(
+            "sealed", sa.Boolean(), nullable=False, comment="body is encrypted under SECRET_KEY"
+        ),
+        sa.Column(
+            "size_bytes",
+            sa.Integer(),
+            nullable=False,
+            comment="of the mail, not of the stored form",
+        ),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("erased_at", INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -83,11 +100,21 @@ def upgrade() -> None:
     op.create_table(
         "idempotency",
         sa.Column("project", sa.String(length=64), nullable=False),
-        sa.Column("route", sa.String(length=64), nullable=False),
+        sa.Column(
+            "route",
+            sa.String(length=64),
+            nullable=False,
+            comment="the HTTP route the key was used on",
+        ),
         sa.Column("key", sa.String(length=256), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("winner", sa.String(length=36), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column(
+            "winner",
+            sa.String(length=36),
+            nullable=False,
+            comment="id of the thing the first call made",
+        ),
+        sa.Column("answer", sa.Text(), nullable=False, comment="body of the first answer"),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("project", "route", "key"),
     )
@@ -97,14 +124,31 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project", sa.String(length=64), nullable=False),
         sa.Column("notification_id", sa.String(length=36), nullable=False),
-        sa.Column("position", sa.SmallInteger(), nullable=False),
+        sa.Column(
+            "position",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="place in the notification, from 0",
+        ),
         sa.Column("content_id", sa.String(length=36), nullable=False),
         sa.Column("mail_from", sa.String(length=320), nullable=False),
         sa.Column("rcpt_to", sa.String(length=320), nullable=False),
         sa.Column("smtputf8", sa.Boolean(), nullable=False),
-        sa.Column("message_id", sa.String(length=255), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("attempts", sa.SmallInteger(), nullable=False),
+        sa.Column(
+            "message_id", sa.String(length=255), nullable=False, comment="Message-ID header with <>"
+        ),
+        sa.Column(
+            "status",
+            sa.String(length=16),
+            nullable=False,
+            comment="pending while in outbox, held, or final",
+        ),
+        sa.Column(
+            "attempts",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="written when it leaves the outbox",
+        ),
         sa.Column("relay", sa.String(length=64), nullable=True),
         sa.Column(
             "queue_id",
@@ -151,15 +195,27 @@ def upgrade() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", sa.String(length=36), nullable=False, comment="the message's id"),
-        sa.Column("route", sa.String(length=4), nullable=False),
-        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("route", sa.String(length=4), nullable=False, comment="live or test"),
+        sa.Column(
+            "lane", sa.SmallInteger(), nullable=False, comment="0 urgent, 1 transactional, 2 bulk"
+        ),
         sa.Column("project", sa.String(length=64), nullable=False),
-        sa.Column("due_at", INSTANT, nullable=False),
+        sa.Column("due_at", INSTANT, nullable=False, comment="while claimed: the end of the lease"),
         sa.Column("expires_at", INSTANT, nullable=False),
-        sa.Column("claims", sa.Integer(), nullable=False),
-        sa.Column("attempt", sa.SmallInteger(), nullable=False),
-        sa.Column("orphaned", sa.SmallInteger(), nullable=False),
-        sa.Column("owner", sa.String(length=36), nullable=True),
+        sa.Column("claims", sa.Integer(), nullable=False, comment="the fence; only grows"),
+        sa.Column("attempt", sa.SmallInteger(), nullable=False, comment="tries that reached MAIL"),
+        sa.Column(
+            "orphaned",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="claims in a row without an outcome",
+        ),
+        sa.Column(
+            "owner",
+            sa.String(length=36),
+            nullable=True,
+            comment="who holds the lease; NULL: nobody",
+        ),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_outbox_due", "outbox", ["route", "lane", "due_at"], unique=False)
@@ -169,13 +225,18 @@ def upgrade() -> None:
         sa.Column("project", sa.String(length=64), nullable=False),
         sa.Column("route", sa.String(length=4), nullable=False),
         sa.Column("email", sa.String(length=320), nullable=False),
-        sa.Column("email_key", sa.String(length=320), nullable=False),
+        sa.Column(
+            "email_key",
+            sa.String(length=320),
+            nullable=False,
+            comment="form in which addresses compare",
+        ),
         sa.Column("name", sa.String(length=64), nullable=True),
         sa.Column("locale", sa.String(length=35), nullable=True),
         sa.Column("data", JSON, nullable=True),
         sa.Column("redirect_to", sa.Text(), nullable=True),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("code_tries", sa.SmallInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False, comment="pending or confirmed"),
+        sa.Column("code_tries", sa.SmallInteger(), nullable=False, comment="wrong codes so far"),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("confirmed_at", INSTANT, nullable=True),
         sa.Column("expires_at", INSTANT, nullable=False),
@@ -190,7 +251,9 @@ def upgrade() -> None:
         sa.Column("token_sha256", sa.String(length=64), nullable=False),
         sa.Column("code_hmac", sa.String(length=64), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.Column("burnt_at", INSTANT, nullable=True),
+        sa.Column(
+            "burnt_at", INSTANT, nullable=True, comment="its code and link confirm nothing any more"
+        ),
         sa.PrimaryKeyConstraint("message_id"),
         sa.UniqueConstraint("token_sha256"),
     )
