@@ -15,7 +15,7 @@ from notifier.core.errors import Unavailable
 from notifier.dispatch.bell import Bell
 from notifier.dispatch.dispatcher import Dispatcher, Lease, Pace
 from notifier.observe.facts import Fact
-from tests.dispatch.wing import QUICK, store_away, wing_of, working
+from tests.dispatch.wing import QUICK, bitten, store_away, wing_of, working
 from tests.support.office import Office
 from tests.support.scripted_smtp import Hang, Hold, ScriptedSmtp, Step
 
@@ -247,11 +247,11 @@ async def test_a_mail_at_the_dot_is_finished_and_the_next_is_left(
     office: Office, server: ScriptedSmtp
 ) -> None:
     at_the_dot = asyncio.Event()
-    server.on(Step.DOT, Hold(at_the_dot))
+    rule = server.on(Step.DOT, Hold(at_the_dot))
     wing = wing_of(office, server.target(**QUICK), pace=Pace(1, 30, 60, 5))
     async with working(wing):
         first, second = await wing.send(), await wing.send()
-        await server.until(lambda: any("DATA" in one.verbs() for one in server.connections))
+        await bitten(rule)
         wing.stop.set()
         at_the_dot.set()
     assert (await office.status(first), await office.status(second)) == ("sent", "queued")
@@ -260,10 +260,10 @@ async def test_a_mail_at_the_dot_is_finished_and_the_next_is_left(
 async def test_a_mail_cut_off_by_the_stop_stays_accounted_for(
     office: Office, server: ScriptedSmtp
 ) -> None:
-    server.on(Step.DOT, Hang(), times=1)
+    rule = server.on(Step.DOT, Hang(), times=1)
     async with working(wing_of(office, server.target(**QUICK), pace=Pace(1, 30, 60, 0.05))) as wing:
         sent = await wing.send()
-        await server.until(lambda: any("DATA" in one.verbs() for one in server.connections))
+        await bitten(rule)
     assert await office.status(sent) == "sending"
     office.clock.move(30)
     async with working(wing_of(office, server.target(**QUICK))) as wing:

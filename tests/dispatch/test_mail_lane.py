@@ -10,7 +10,15 @@ from notifier.core.message import FINAL, Status
 from notifier.dispatch.dispatcher import Lease
 from notifier.flows.desk import Client
 from notifier.store.seal import Seal
-from tests.dispatch.wing import LEASE_S, QUICK, claim_as_another, store_away, wing_of, working
+from tests.dispatch.wing import (
+    LEASE_S,
+    QUICK,
+    bitten,
+    claim_as_another,
+    store_away,
+    wing_of,
+    working,
+)
 from tests.support.office import Office, boxes, mail
 from tests.support.scripted_smtp import Drop, Hold, Say, ScriptedSmtp, Step
 
@@ -241,16 +249,15 @@ async def test_an_outcome_is_kept_until_the_store_is_back(
 ) -> None:
     """Also beyond the lease: while the store is away nobody else can have claimed the mail."""
     at_the_dot = asyncio.Event()
-    server.on(Step.DOT, Hold(at_the_dot))
+    rule = server.on(Step.DOT, Hold(at_the_dot))
     accepted = await office.accept()
     wing = wing_of(office, server.target(**QUICK))
     job, lease = await wing.claim_one()
     performing = asyncio.create_task(wing.lane.perform(job, lease))
-    await server.until(lambda: any("DATA" in one.verbs() for one in server.connections))
+    await bitten(rule)
     with store_away(tmp_path):
         lease.ends = 0
         at_the_dot.set()
-        await server.until(lambda: bool(server.accepted))
         done, _ = await asyncio.wait({performing}, timeout=0.8)
         assert not done
     await performing
@@ -262,11 +269,11 @@ async def test_an_outcome_that_comes_too_late_leaves_the_state_to_its_new_owner(
     office: Office, server: ScriptedSmtp
 ) -> None:
     at_the_dot = asyncio.Event()
-    server.on(Step.DOT, Hold(at_the_dot))
+    rule = server.on(Step.DOT, Hold(at_the_dot))
     accepted = await office.accept()
     wing = wing_of(office, server.target(**QUICK))
     performing = asyncio.create_task(wing.lane.perform(*await wing.claim_one()))
-    await server.until(lambda: any("DATA" in one.verbs() for one in server.connections))
+    await bitten(rule)
     office.clock.move(LEASE_S)
     await claim_as_another(office)
     at_the_dot.set()

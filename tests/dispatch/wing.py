@@ -20,6 +20,7 @@ from notifier.settings.relay import RelayTarget
 from notifier.smtp.relays import Relays
 from notifier.store.outbox import CLAIM, Claimed, ClaimRequest
 from tests.support.office import Office
+from tests.support.scripted_smtp import Rule
 
 QUICK: dict[str, Any] = {
     "connect_timeout_s": 5,
@@ -130,6 +131,13 @@ async def claim_as_another(office: Office, lease_s: float = LEASE_S) -> None:
     until = now.fromtimestamp(now.timestamp() + lease_s, now.tzinfo)
     request = ClaimRequest("own_" + "d" * 32, "live", 10, now, until)
     assert await office.desk.store.write(CLAIM, request)
+
+
+async def bitten(rule: Rule) -> None:
+    """Return when the rule has fired."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not rule.hits:  # noqa: ASYNC110 - the scripted server has no event for it
+            await asyncio.sleep(0.005)
 
 
 @contextmanager
