@@ -31,7 +31,8 @@ async def deliver(client: Client, parcel: Parcel) -> Outcome:
     except LINK_ERRORS as error:
         outcome = client.failed(error)
         client.abort()
-    if isinstance(outcome, LinkFailure) or outcome.code == 421:
+    # 421: it leaves. 3xx at the dot: who knows what it waits for.
+    if isinstance(outcome, LinkFailure) or outcome.code == 421 or 300 <= outcome.code <= 399:
         client.abort()
     return outcome
 

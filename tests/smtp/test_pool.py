@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiosmtplib import SMTPResponseException
 
 from notifier.core.verdict import Action
 from tests.smtp.desk import BOB, PATIENT, QUICK, desk, short
@@ -139,6 +140,44 @@ async def test_a_drop_at_rcpt_on_a_reused_connection_is_reported() -> None:
             await sender.send()
             attempt = await sender.send()
     assert short(attempt.outcome) == "rcpt dropped"
+
+
+@pytest.mark.parametrize("act", [Hang(), Garbage()], ids=repr)
+async def test_a_reused_connection_that_misbehaves_otherwise_is_not_tried_again(act: Act) -> None:
+    limits = QUICK if isinstance(act, Hang) else PATIENT
+    async with ScriptedSmtp() as server:
+        server.on(Step.MAIL, act, skip=1)
+        async with desk(server.target(**limits)) as sender:
+            await sender.send()
+            attempt = await sender.send()
+        assert len(server.connections) == 1
+    assert attempt.verdict.action is Action.RETRY
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [*((step, 421) for step in (Step.MAIL, Step.RCPT, Step.DATA, Step.DOT)), (Step.DOT, 354)],
+)
+async def test_a_connection_is_not_used_after_such_a_reply(step: Step, code: int) -> None:
+    async with ScriptedSmtp() as server:
+        server.on(step, Say(code, "as scripted, and the connection stays open"), times=1)
+        async with desk(server.target(**PATIENT)) as sender:
+            await sender.send()
+            await sender.send()
+        assert len(server.connections) == 2
+
+
+async def test_no_command_is_sent_while_a_reply_is_owed() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.RSET, Hang())
+        async with desk(server.target(**PATIENT)) as sender:
+            await sender.send()
+            client = sender.relays._relays[0].pool.take()
+            assert client is not None
+            client.wire.send(b"RSET\r\n", replies=1)
+            with pytest.raises(SMTPResponseException, match="before its command"):
+                client.wire.send(b"NOOP\r\n", replies=1)
+            assert not client.is_connected
 
 
 LATE = [
