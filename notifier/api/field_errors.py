@@ -64,7 +64,8 @@ def field_errors(errors: Sequence[Mapping[str, Any]], body: object) -> tuple[Fie
     """One `FieldError` for each place, in order, from FastAPI's list.
 
     A validator of ours speaks for itself by `PydanticCustomError(code, sentence)`; its sentence
-    is passed on, so it must not hold the input. A bare `ValueError` becomes the code `invalid`.
+    is passed on, so it must not hold the input. It puts the sentence into the context as `detail`
+    where its code may be one of pydantic's. A bare `ValueError` becomes the code `invalid`.
     `body` is the parsed body: it tells field names from the names pydantic adds for unions.
     """
     found: dict[tuple[str, str], FieldError] = {}
@@ -84,6 +85,9 @@ def _said(error: Mapping[str, Any]) -> tuple[str, str]:
     kind, context = str(error["type"]), error.get("ctx") or {}
     if kind == "missing" and tuple(error["loc"]) == ("body",):
         return "missing", "A JSON body is needed here."
+    if "detail" in context:
+        # A validator of ours whose code pydantic happens to use too.
+        return kind, str(context["detail"])
     if kind in _SENTENCES:
         code, sentence = _SENTENCES[kind]
         return code, sentence.format_map(context)

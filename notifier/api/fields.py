@@ -74,8 +74,12 @@ BareAddress = Annotated[
     PlainValidator(_bare_address),
     WithJsonSchema({"type": "string", "maxLength": 320, "examples": ["ada@example.org"]}),
 ]
+MOST_ADDRESSES: Final = 1000
+"""Of one list, before any of them is parsed; `LIMITS__RECIPIENTS` may allow less, never more."""
+
 Addresses = Annotated[
-    Annotated[Address, Tag("one")] | Annotated[list[Address], Field(min_length=1), Tag("many")],
+    Annotated[Address, Tag("one")]
+    | Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES), Tag("many")],
     Discriminator(lambda value: "many" if isinstance(value, list) else "one"),
 ]
 
@@ -106,6 +110,15 @@ Time = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_to_
 """RFC 3339 with an offset; seconds since 1970 are refused, since nobody can see their unit."""
 
 JsonMap = dict[str, Any]
+
+Tags = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=256)],
+    ],
+    Field(max_length=20),
+]
+"""A few short words to find a notification by."""
 
 
 def time_text(value: datetime | None) -> str | None:

@@ -5,7 +5,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifier.api.fields import Address, Addresses, Body, JsonMap, Time, mailboxes, time_text
+from notifier.api.fields import (
+    Address,
+    Addresses,
+    Body,
+    JsonMap,
+    Tags,
+    Time,
+    mailboxes,
+    time_text,
+)
 from notifier.api.problems import invalid
 from notifier.core.errors import FieldError
 from notifier.core.message import FINAL, Status, common_status, who_acts
@@ -54,7 +63,7 @@ class NotificationBody(Body):
     from_: Address | None = Field(None, alias="from")
     reply_to: Addresses | None = None
     headers: dict[str, str] = Field(default_factory=dict, max_length=20)
-    tags: dict[str, str] | None = Field(None, max_length=20)
+    tags: Tags | None = None
     metadata: JsonMap | None = None
     reference: str | None = Field(None, min_length=1, max_length=255)
     stream: Literal["urgent", "transactional", "bulk"] | None = None

@@ -20,6 +20,7 @@ from notifier.api.notification_models import (
 )
 from notifier.api.problems import problem_responses
 from notifier.core.errors import NotFound
+from notifier.core.ids import is_id
 from notifier.flows.intake import Once, accept
 from notifier.store import notifications
 from notifier.store.events import StoryPart, story
@@ -27,7 +28,7 @@ from notifier.store.notifications import NotificationView
 
 _MOST: Final = 1000
 _LIMIT = Query(ge=1, le=_MOST)
-_AFTER = Query(max_length=36, description="id of the last event of the page before")
+_AFTER = Query(pattern="^evt_[0-9a-f]{32}$", description="id of the last event of the page before")
 
 
 def notifications_router() -> APIRouter:
@@ -101,7 +102,9 @@ async def list_notification_events(
 
 
 async def _find(desk: DeskDep, who: Caller, notification_id: str) -> NotificationView:
-    found = await desk.store.read(notifications.find, who.project, notification_id, desk.now())
+    found = None
+    if is_id(notification_id, "ntf"):
+        found = await desk.store.read(notifications.find, who.project, notification_id, desk.now())
     if found is None:
         raise NotFound("There is no such notification in this project.")
     return found

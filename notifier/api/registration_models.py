@@ -28,7 +28,7 @@ class RegistrationBody(Body):
     )
 
     email: BareAddress
-    name: str | None = Field(None, max_length=500, description="dropped when it is unfit for mail")
+    name: str | None = Field(None, description="dropped when it is unfit for mail")
     locale: str | None = Field(None, max_length=35, examples=["de"])
     redirect_to: str | None = Field(
         None, max_length=2000, description="where the browser goes after the confirmation"
