@@ -12,6 +12,7 @@ from notifier.core.next_step import RetryRules
 from notifier.core.route import Route
 from notifier.dispatch.bell import Bell
 from notifier.dispatch.dispatcher import Dispatcher, Pace
+from notifier.dispatch.janitor import Janitor
 from notifier.dispatch.mail_lane import MailLane, Tools
 from notifier.flows.desk import Desk
 from notifier.settings import Settings
@@ -25,11 +26,15 @@ _ROUTES: Final[tuple[Route, ...]] = ("live", "test")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`ring` is the bell of all dispatchers; `run` works until `stop` is set."""
+    """`ring` is the bell of all dispatchers; `run` works until `stop` is set.
+
+    The janitor works where mail is delivered, so that API processes only answer callers.
+    """
 
     relays: Relays
     bells: tuple[Bell, ...]
     dispatchers: tuple[Dispatcher[Claimed], ...]
+    janitor: Janitor
 
     def ring(self) -> None:
         """Something was committed."""
@@ -39,6 +44,7 @@ class Delivery:
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when everything under way is done. An error of one dispatcher ends it all."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.janitor.run(stop))
             for dispatcher in self.dispatchers:
                 group.create_task(dispatcher.run(stop))
 
@@ -70,7 +76,8 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
             )
             for route, bell in zip(_ROUTES, bells, strict=True)
         )
-        yield Delivery(relays, bells, dispatchers)
+        janitor = Janitor(desk.store, settings.retention, desk.now, desk.observe)
+        yield Delivery(relays, bells, dispatchers, janitor)
     finally:
         await relays.aclose()
 

@@ -28,8 +28,8 @@ _SECRET_CHARS: Final = 43
 class ApiKey:
     """A stored key, without its secret. Times are aware UTC.
 
-    `route` is where its mail may go. `prefix` is the first characters of the plaintext, to recognise it by. An empty
-    `from_domains` allows every sender domain that the settings allow.
+    `route` is where its mail may go. `prefix` is the first characters of the plaintext, to
+    recognise it by. An empty `from_domains` allows every sender domain that the settings allow.
     """
 
     id: str

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Literal
 
 from notifier.core.clock import Clock
@@ -47,6 +48,11 @@ class IdSource:
             ms, counter = self._last_ms, self._counter
         tail = int.from_bytes(self._entropy(_RANDOM_BYTES)) & ((1 << 62) - 1)
         return f"{ms << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail:032x}"
+
+
+def floor_of(prefix: Prefix, at: datetime) -> str:
+    """An id that sorts before every id with this prefix made at `at` or later."""
+    return f"{prefix}_{int(at.timestamp() * 1000) << 80:032x}"
 
 
 def is_id(text: str, prefix: Prefix) -> bool:

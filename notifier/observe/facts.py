@@ -200,6 +200,16 @@ class RegistrationChanged(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten(Fact):
+    """Retention removed `count` things; `rule` says of which kind."""
+
+    event: ClassVar[str] = "retention.forgotten"
+
+    rule: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreAway(Fact):
     """The delivery wing could not reach the store and tries again."""
 

@@ -42,6 +42,12 @@ content = Table(
     ),
     Column("created_at", Instant, nullable=False),
     Column("erased_at", Instant),
+    Index(
+        "ix_content_kept",
+        "created_at",
+        sqlite_where=text("body IS NOT NULL"),
+        postgresql_where=text("body IS NOT NULL"),
+    ),
 )
 """Finished bytes, once per distinct mail. A sealed body is erased at its last final state."""
 
@@ -155,6 +161,12 @@ event = Table(
     Column("data", Json, nullable=False),
     Index("ix_event_notification", "notification_id", "seq"),
     Index("ix_event_feed", "project", "xid", "seq"),
+    Index(
+        "ix_event_loose",
+        "at",
+        sqlite_where=text("notification_id IS NULL"),
+        postgresql_where=text("notification_id IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 """What happened. On PostgreSQL `xid` is the writing transaction (see `feed`)."""
@@ -228,6 +240,12 @@ registration = Table(
     Column("confirmed_at", Instant),
     Column("expires_at", Instant, nullable=False),
     Index("ix_registration_email", "project", "email_key"),
+    Index(
+        "ix_registration_pending",
+        "expires_at",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
 )
 
 registration_mail = Table(

@@ -1,1 +1,1 @@
-"""The schema's history, for Alembic."""
+"""One module per revision: expand first, contract one release later. A release adds one at most."""

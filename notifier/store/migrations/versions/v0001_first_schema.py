@@ -270,6 +270,30 @@ def upgrade() -> None:
         sa.Column("messages", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "status"),
     )
+    op.create_index(
+        "ix_content_kept",
+        "content",
+        ["created_at"],
+        unique=False,
+        sqlite_where=sa.text("body IS NOT NULL"),
+        postgresql_where=sa.text("body IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_event_loose",
+        "event",
+        ["at"],
+        unique=False,
+        sqlite_where=sa.text("notification_id IS NULL"),
+        postgresql_where=sa.text("notification_id IS NULL"),
+    )
+    op.create_index(
+        "ix_registration_pending",
+        "registration",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
 
     if op.get_context().dialect.name == "postgresql":
         _tune_postgresql()
