@@ -1,1 +1,1 @@
-"""One module per revision: expand first, contract one release later. A release adds one at most."""
+"""The schema's history, for Alembic."""
