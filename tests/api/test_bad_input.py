@@ -241,7 +241,9 @@ async def test_a_body_over_the_limit(house: House) -> None:
 async def test_sign_ups_that_do_not_fit(
     house: House, changes: dict[str, Any], expected: list[str]
 ) -> None:
-    body = {name: value for name, value in {"email": "a@b.org", **changes}.items() if value is not None}
+    body = {
+        name: value for name, value in {"email": "a@b.org", **changes}.items() if value is not None
+    }
     assert places(await refused(house, 422, body, path="/v1/registrations")) == expected
 
 
