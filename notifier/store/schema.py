@@ -92,7 +92,7 @@ message = Table(
     Column("mail_from", String(320), nullable=False),
     Column("rcpt_to", String(320), nullable=False),
     Column("smtputf8", Boolean, nullable=False),
-    Column("message_id", String(255), nullable=False, comment="Message-ID header with <>"),
+    Column("message_id", String(320), nullable=False, comment="Message-ID header with <>"),
     Column(
         "status",
         String(16),
@@ -105,7 +105,7 @@ message = Table(
         nullable=False,
         comment="written when it leaves the outbox",
     ),
-    Column("relay", String(64)),
+    Column("relay", String(255)),
     Column("queue_id", String(200), comment="the relay's own id, from its 250"),
     Column("created_at", Instant, nullable=False),
     Column("sent_at", Instant),

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, select, text
 
+from notifier.core.errors import Unavailable
 from notifier.settings.sections import DatabaseSettings
 from notifier.store.engine import CHECKPOINT_BYTES, writing
+from notifier.store.file_lock import FileLock
 from notifier.store.migrate import migrate
 from notifier.store.schema import notification
 from notifier.store.write_queue import Write
@@ -103,6 +105,35 @@ def test_every_id_acknowledged_before_kill_9_is_there(
     acked = {line.decode().strip() for line in lines if line.endswith(b"\n")}
     assert len(acked) >= acks
     assert acked <= _stored(url)
+
+
+def test_two_processes_share_a_database_and_one_of_them_is_killed(
+    database: DatabaseSettings, tmp_path: Path
+) -> None:
+    assert database.url is not None
+    url = database.url.get_secret_value()
+    migrate(database, tmp_path)
+    with _acker(url, 10, 10_000) as victim, _acker(url, 5, 60) as survivor:
+        assert victim.stdout is not None
+        assert survivor.stdout is not None
+        lines = [victim.stdout.readline() for _ in range(100)]
+        victim.kill()
+        lines += [*victim.stdout, *survivor.stdout]
+    acked = {line.decode().strip() for line in lines if line.endswith(b"\n")}
+    assert survivor.returncode == 0
+    assert len(acked) >= 100 + 5 * 60
+    assert acked <= _stored(url)
+
+
+async def test_a_process_that_hangs_with_the_lock_makes_others_refuse_in_time(
+    open_sqlite: Opener,
+) -> None:
+    world = open_sqlite(write_timeout_s=0.2)
+    assert world.store.database.path is not None
+    lock = FileLock(world.store.database.path.with_name("notifier.db.lock"))
+    with lock.hold(), pytest.raises(Unavailable, match="in time"):
+        await world.accept(world.acceptance())
+    assert await world.accept(world.acceptance()) is None
 
 
 def _wal(world: World) -> Path:

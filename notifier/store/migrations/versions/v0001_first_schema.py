@@ -135,7 +135,7 @@ def upgrade() -> None:
         sa.Column("rcpt_to", sa.String(length=320), nullable=False),
         sa.Column("smtputf8", sa.Boolean(), nullable=False),
         sa.Column(
-            "message_id", sa.String(length=255), nullable=False, comment="Message-ID header with <>"
+            "message_id", sa.String(length=320), nullable=False, comment="Message-ID header with <>"
         ),
         sa.Column(
             "status",
@@ -149,7 +149,7 @@ def upgrade() -> None:
             nullable=False,
             comment="written when it leaves the outbox",
         ),
-        sa.Column("relay", sa.String(length=64), nullable=True),
+        sa.Column("relay", sa.String(length=255), nullable=True),
         sa.Column(
             "queue_id",
             sa.String(length=200),
