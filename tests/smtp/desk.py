@@ -1,5 +1,6 @@
 """What the tests of this room share: a mail, and relays that are closed in the end."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,10 +56,15 @@ class Desk:
 
 @asynccontextmanager
 async def desk(*targets: RelayTarget, helo_name: str | None = "client.test") -> AsyncIterator[Desk]:
-    """A desk that is closed in the end."""
+    """A desk that is closed in the end.
+
+    It limits its block's time itself: pytest-timeout's signal does not get through to a uvloop
+    that waits.
+    """
     made = Desk(*targets, helo_name=helo_name)
     try:
-        yield made
+        async with asyncio.timeout(60):
+            yield made
     finally:
         await made.relays.aclose()
 
