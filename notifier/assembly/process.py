@@ -264,6 +264,8 @@ async def _first_steps(ground: Ground, plaintext: str) -> None:
     """Say where to look, once the sample has been taken, then stay until the end."""
     sockets, settings = ground.sockets, ground.settings
     sent = await send_sample(sockets, plaintext, settings.data_dir)
+    if ground.stop.is_set():
+        return  # stopped meanwhile: there is nothing to look at, and the sockets are closed
     sys.stderr.write(first_steps(settings, sockets, sample_sent=sent) + "\n")
     sys.stderr.flush()
     await ground.stop.wait()
