@@ -33,6 +33,7 @@ from notifier.core.address import parse_mailbox
 from notifier.core.errors import Misconfigured
 from notifier.core.ids import IdSource
 from notifier.flows.desk import Desk
+from notifier.flows.own_mails import check_own_mails
 from notifier.mailbox.house import House, open_mailbox
 from notifier.observe.facts import ListenerStarted, Observer
 from notifier.observe.logs import configure
@@ -178,6 +179,7 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
     sender = parse_mailbox(settings.mail.from_ or "")
     base = public_url(settings, http_port=ground.sockets.http_port)
     catalogue = Catalogue.load(settings.templates.dirs, settings.brand, public_url=base)
+    check_own_mails(catalogue)
     store = Store.open(settings.database, settings.data_dir, Seal(keys))
     keeping_time = asyncio.create_task(store.keep_time())
     try:
