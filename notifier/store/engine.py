@@ -1,6 +1,7 @@
 """Opening a database: the URL, the engine, and what each of the two needs to be durable."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 """WAL size from which the writer checkpoints after a commit: 1,000 pages of 4 kB, as SQLite's
 own default, which is switched off here (`wal_autocheckpoint=0`). It is also the size to which
 a WAL that begins anew is cut, so that it is above only while it holds that much."""
+
+_WAL_TRIES = 100
+_WAL_PAUSE_S = 0.05
 
 _POSTGRESQL_DEFAULTS = {
     "connect_timeout": 10,
@@ -49,7 +53,12 @@ class Database:
 @contextmanager
 def writing(database: Database) -> Iterator[Connection]:
     """One write transaction outside a running service's group commit."""
-    with database.write_lock(), database.engine.begin() as connection:
+    # Connected first: a new connection may need the lock itself (see `_enter_wal`).
+    with (
+        database.engine.connect() as connection,
+        database.write_lock(),
+        connection.begin(),
+    ):
         yield connection
 
 
@@ -94,7 +103,7 @@ def _open_sqlite(url: URL, settings: DatabaseSettings) -> Database:
         pool_size=settings.readers + 1,
         max_overflow=0,
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda new, _record: _prepare_sqlite(new, lock))
     event.listen(engine, "begin", _begin)
     wal = path.with_name(path.name + "-wal")
 
@@ -113,9 +122,10 @@ def _open_sqlite(url: URL, settings: DatabaseSettings) -> Database:
     return Database(engine, True, path, lock.hold, checkpoint, close)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, lock: FileLock) -> None:
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        _enter_wal(connection, lock)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "wal_autocheckpoint=0",
         f"journal_size_limit={CHECKPOINT_BYTES}",
@@ -123,6 +133,19 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _enter_wal(connection: sqlite3.Connection, lock: FileLock) -> None:
+    """Once in a database's life. SQLite's own timeout does not hold here: it fails at once when
+    several starters want it together (hence the lock) or somebody looks at the file (the tries).
+    """
+    with lock.hold():
+        for _ in range(_WAL_TRIES):
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode=WAL").close()
+                return
+            time.sleep(_WAL_PAUSE_S)
+        connection.execute("PRAGMA journal_mode=WAL").close()
 
 
 def _begin(connection: Connection) -> None:

@@ -171,8 +171,9 @@ async def test_a_registration_that_is_gone_has_expired(world: World) -> None:
 
 
 async def test_a_confirm_whose_commit_broke_off_is_still_the_one_that_confirmed(
-    world: World,
+    open_world: Opener,
 ) -> None:
+    world = open_world(writers=1)
     new = await sign_up(world)
     lose_next_commits_answer(world.store.database.engine)
     assert await answer(world, new) is Answer.CONFIRMED
