@@ -12,6 +12,10 @@ RELAY_REST: Final = timedelta(seconds=1)
 """A message that no relay took waits this long. The relay's own rest, which is longer, keeps it
 from being claimed before that relay may be tried again."""
 
+STEP_ASIDE: Final = timedelta(minutes=10)
+"""A message that may itself be what a paused relay refuses waits longer than the pause, so that
+another one is the next to probe it."""
+
 _FINAL_STEPS: Final = {
     Action.BOUNCED: Step.RECIPIENT_REFUSED,
     Action.REJECTED: Step.CONTENT_REFUSED,
@@ -55,7 +59,8 @@ def next_step(verdict: Verdict, tried: Tried, rules: RetryRules, jitter: float) 
     if verdict.ambiguous and rules.on_ambiguous == "hold":
         return NextStep(Step.SET_ASIDE, None, attempt)
     if not verdict.burns_attempt:
-        return NextStep(None, min(tried.now + RELAY_REST, tried.expires_at), attempt)
+        wait = STEP_ASIDE if verdict.steps_aside else RELAY_REST
+        return NextStep(None, min(tried.now + wait, tried.expires_at), attempt)
     due_at = next_due(
         attempt, tried.now, rules.backoff, jitter=jitter, greylisted=verdict.greylisted
     )

@@ -12,7 +12,7 @@ from typing import Final
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase, Reply
 
 SEVERAL: Final = 3
-"""So many senders refused in a row, with none accepted between, concern the relay."""
+"""So many mails refused at MAIL in a row with one code concern the relay, not the mails."""
 
 
 class Action(StrEnum):
@@ -34,8 +34,9 @@ class Verdict:
     `RELAY_DOWN` and `RELAY_MISCONFIGURED` keep the message as it was, whatever their number.
     `ambiguous`: nobody can know whether it was delivered. `burns_attempt`: it counts towards
     the message's attempts. `relay_fault`: it counts towards the relay's rest. `greylisted`: the
-    relay wants to see it again in some minutes. `alert`: an operator has to look at it.
-    `reason` is a short stable code.
+    relay wants to see it again in some minutes. `steps_aside`: others are to be tried before it,
+    since it may be what the relay refuses. `alert`: an operator has to look at it. `reason` is a
+    short stable code.
     """
 
     action: Action
@@ -44,6 +45,7 @@ class Verdict:
     burns_attempt: bool = True
     relay_fault: bool = False
     greylisted: bool = False
+    steps_aside: bool = False
     alert: bool = False
 
 
@@ -62,11 +64,12 @@ _DIALOGUE_CODES: Final = {500, 502, 503, 504}
 _GREY_TEXT: Final = re.compile(r"gr[ae]y-?list|postgrey|try again in \d+ ?(s|m)", re.IGNORECASE)
 
 
-def verdict(outcome: Outcome, *, reached_mail: bool, sender_refusals: int = 1) -> Verdict:
+def verdict(outcome: Outcome, *, reached_mail: bool, mail_refusals: int | None = None) -> Verdict:
     """What `outcome` means for the message and for the relay.
 
     `reached_mail` is whether MAIL was written, that is, whether this was an attempt at all.
-    `sender_refusals` is how many mails in a row, with this one, had their sender refused.
+    `mail_refusals` is how many different mails in a row, with this one, the relay refused at
+    MAIL; None: not known, then the code alone decides whom it concerns.
     """
     if isinstance(outcome, LinkFailure):
         return _of_failure(outcome, reached_mail=reached_mail)
@@ -74,14 +77,14 @@ def verdict(outcome: Outcome, *, reached_mail: bool, sender_refusals: int = 1) -
         return _link("closing", reached_mail=reached_mail)
     if outcome.code < 400:
         return _of_positive(outcome, reached_mail=reached_mail)
-    if outcome.code in _AUTH_CODES or outcome.enhanced in _AUTH_ENHANCED:
+    if _about_login(outcome):
         return _misconfigured("auth_required_or_refused")
     if outcome.phase in _OPENING:
         return _of_opening(outcome)
     if not permanent(outcome):
         return _of_temporary(outcome)
     if outcome.phase is Phase.MAIL:
-        return _of_mail_refused(outcome, sender_refusals)
+        return _of_mail_refused(outcome, mail_refusals)
     return _of_refused(outcome)
 
 
@@ -94,15 +97,29 @@ def permanent(reply: Reply) -> bool:
     return reply.code >= 500
 
 
-def concerns_sender(outcome: Outcome) -> bool:
-    """Whether the relay refused this mail's sender, not us and not the mail's content."""
-    if not isinstance(outcome, Reply) or outcome.phase is not Phase.MAIL:
-        return False
-    enhanced = outcome.enhanced
-    if not permanent(outcome) or outcome.code in _AUTH_CODES:
-        return False
+def refused_at_mail(outcome: Outcome) -> bool:
+    """Whether the relay refused at MAIL for good, for no reason that lies in the mail's content
+    or in our login: then it is the mail's sender, or everything that we send.
+    """
+    return (
+        isinstance(outcome, Reply)
+        and outcome.phase is Phase.MAIL
+        and outcome.code != 421
+        and outcome.code >= 400
+        and permanent(outcome)
+        and not _about_login(outcome)
+        and _content_fault(outcome) is None
+    )
+
+
+def _about_login(reply: Reply) -> bool:
+    return reply.code in _AUTH_CODES or reply.enhanced in _AUTH_ENHANCED
+
+
+def _about_sender(reply: Reply) -> bool:
+    enhanced = reply.enhanced
     if enhanced is None or enhanced.startswith("5.5."):
-        return outcome.code in _SENDER_CODES
+        return reply.code in _SENDER_CODES
     return enhanced.startswith("5.1.") or enhanced in _SENDER_ENHANCED
 
 
@@ -145,13 +162,21 @@ def _of_temporary(reply: Reply) -> Verdict:
     return Verdict(Action.RETRY, reason, greylisted=grey)
 
 
-def _of_mail_refused(reply: Reply, sender_refusals: int) -> Verdict:
+def _of_mail_refused(reply: Reply, mail_refusals: int | None) -> Verdict:
+    """The message's own fault beats its sender's, and that beats the relay's.
+
+    One refusal that does not say whom it concerns is tried again: if it was the relay, the next
+    mails will tell, and nothing is lost meanwhile.
+    """
     content = _content_fault(reply)
     if content is not None:
         return content
-    if concerns_sender(reply) and sender_refusals < SEVERAL:
+    single = mail_refusals is not None and mail_refusals < SEVERAL
+    if _about_sender(reply) and (single or mail_refusals is None):
         return Verdict(Action.REJECTED, "sender_refused", alert=True)
-    return _misconfigured("mail_refused")
+    if single:
+        return Verdict(Action.RETRY, "mail_refused", alert=True)
+    return _misconfigured("mail_refused", steps_aside=True)
 
 
 def _of_refused(reply: Reply) -> Verdict:
@@ -195,7 +220,12 @@ def _link(reason: str, *, reached_mail: bool) -> Verdict:
     return Verdict(action, reason, burns_attempt=reached_mail, relay_fault=True)
 
 
-def _misconfigured(reason: str) -> Verdict:
+def _misconfigured(reason: str, *, steps_aside: bool = False) -> Verdict:
     return Verdict(
-        Action.RELAY_MISCONFIGURED, reason, burns_attempt=False, relay_fault=True, alert=True
+        Action.RELAY_MISCONFIGURED,
+        reason,
+        burns_attempt=False,
+        relay_fault=True,
+        steps_aside=steps_aside,
+        alert=True,
     )

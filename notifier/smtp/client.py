@@ -33,7 +33,8 @@ class Client(SMTP):
 
     `phase` is how far the current dialogue got; `opened_at` is in the monotonic clock's time,
     `parked_at` in the loop's.
-    `needs_reset`: a refused envelope is still open on the relay's side.
+    `needs_reset`: a refused envelope is still open on the relay's side. `is_spent`: it is to
+    carry no more mails.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Client(SMTP):
         self.mails = 0
         self.mail_written = False
         self.needs_reset = False
+        self.is_spent = False
         self._wire: Wire | None = None
         self._trust = trust
         self._helo_name = helo_name

@@ -86,8 +86,10 @@ class Pool:
 
     def _is_due(self, client: Client) -> bool:
         age = time.monotonic() - client.opened_at
-        return client.mails >= self._limits.mails_per_connection or (
-            age > self._limits.connection_age_s
+        return (
+            client.is_spent
+            or client.mails >= self._limits.mails_per_connection
+            or age > self._limits.connection_age_s
         )
 
     def _retire(self, client: Client) -> None:

@@ -1,18 +1,25 @@
 """One relay: its connections, its state, and one try of one mail."""
 
+import re
 import time
 from dataclasses import dataclass
+from typing import Final
 
+from notifier.core.envelope import Envelope
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase, Reply
-from notifier.core.verdict import Action, Verdict, concerns_sender, verdict
+from notifier.core.verdict import SEVERAL, Action, Verdict, refused_at_mail, verdict
+from notifier.observe.facts import masked
 from notifier.settings.relay import RelayTarget
 from notifier.smtp.breaker import Breaker, State, Ticket
 from notifier.smtp.client import Client
 from notifier.smtp.parcel import Parcel
 from notifier.smtp.pool import Pool
-from notifier.smtp.transaction import deliver
+from notifier.smtp.transaction import GIVEN_UP, deliver
 from notifier.smtp.trust import Trust
 from notifier.smtp.wire import BLOCK_BYTES
+
+_BEYOND_MAIL: Final = {Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT}
+_ADDRESS: Final = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +28,14 @@ class Try:
 
     outcome: Outcome
     reached_mail: bool
-    sender_refusals: int
+    mail_refusals: int
     elapsed_ms: float
 
     @property
     def verdict(self) -> Verdict:
         """What it means."""
         return verdict(
-            self.outcome, reached_mail=self.reached_mail, sender_refusals=self.sender_refusals
+            self.outcome, reached_mail=self.reached_mail, mail_refusals=self.mail_refusals
         )
 
 
@@ -40,7 +47,8 @@ class Relay:
         self.target = target
         self.breaker = breaker
         self.pool = Pool(target.limits, lambda lost: Client(target, trust, helo_name, lost))
-        self._sender_refusals = 0
+        self._refused: set[Envelope] = set()
+        self._refused_code: int | None = None
 
     async def send(self, parcel: Parcel) -> Try | None:
         """One try; None when the relay may not be tried now. CancelledError passes."""
@@ -49,16 +57,10 @@ class Relay:
             return None
         settled = False
         try:
-            started = time.perf_counter()  # uvloop's own time stands still within a turn
-            tried = await self._in_seat(parcel, ticket)
-            if tried is None:
-                return None
-            outcome, reached_mail = tried
-            refusals = self._count_refusals(outcome, reached_mail=reached_mail)
-            elapsed_ms = (time.perf_counter() - started) * 1000
-            result = Try(outcome, reached_mail, refusals, elapsed_ms)
-            self._settle(ticket, result)
-            settled = True
+            result = await self._in_seat(parcel, ticket)
+            if result is not None and result.outcome is not GIVEN_UP:
+                self._settle(ticket, result)
+                settled = True
             return result
         finally:
             if not settled:
@@ -81,19 +83,29 @@ class Relay:
         self.breaker.close()
         await self.pool.aclose()
 
-    async def _in_seat(self, parcel: Parcel, ticket: Ticket) -> tuple[Outcome, bool] | None:
+    async def _in_seat(self, parcel: Parcel, ticket: Ticket) -> Try | None:
         async with self.pool.seats:
             # While waiting for the seat others may have found out that the relay is down.
             if not self.breaker.holds(ticket):
                 return None
-            client = self.pool.take()
-            if client is not None:
-                outcome = await self._use(client, parcel)
-                if not _was_stale(client, outcome):
-                    return outcome, client.mail_written
-            client = self.pool.new()
+            started = time.perf_counter()  # uvloop's own time stands still within a turn
+            client, outcome = await self._offer(parcel)
+            return Try(
+                outcome,
+                client.mail_written,
+                self._count_refusals(parcel.envelope, outcome),
+                elapsed_ms=(time.perf_counter() - started) * 1000,
+            )
+
+    async def _offer(self, parcel: Parcel) -> tuple[Client, Outcome]:
+        """Over a parked connection if there is one; over a fresh one if that was dead."""
+        client = self.pool.take()
+        if client is not None:
             outcome = await self._use(client, parcel)
-            return outcome, client.mail_written
+            if not _was_stale(client, outcome):
+                return client, outcome
+        client = self.pool.new()
+        return client, await self._use(client, parcel)
 
     async def _use(self, client: Client, parcel: Parcel) -> Outcome:
         """One mail over one connection, which is opened first if need be."""
@@ -113,13 +125,21 @@ class Relay:
             else:
                 self.pool.discard(client)
 
-    def _count_refusals(self, outcome: Outcome, *, reached_mail: bool) -> int:
-        """How many mails in a row had their sender refused here, with this one."""
-        if concerns_sender(outcome):
-            self._sender_refusals += 1
-        elif reached_mail and outcome.phase is not Phase.MAIL:
-            self._sender_refusals = 0  # this mail's sender was taken
-        return max(self._sender_refusals, 1)
+    def _count_refusals(self, envelope: Envelope, outcome: Outcome) -> int:
+        """How many different mails in a row were refused at MAIL, with this one if it was.
+
+        In a row: with one code, and with no mail between that got further than MAIL.
+        """
+        if refused_at_mail(outcome):
+            assert isinstance(outcome, Reply)
+            if outcome.code != self._refused_code:
+                self._refused.clear()
+                self._refused_code = outcome.code
+            if len(self._refused) < SEVERAL:
+                self._refused.add(envelope)
+        elif outcome.phase in _BEYOND_MAIL:
+            self._refused.clear()
+        return len(self._refused)
 
     def _settle(self, ticket: Ticket, result: Try) -> None:
         decided = result.verdict
@@ -136,11 +156,13 @@ class Relay:
 
 
 def describe(outcome: Outcome) -> str:
-    """One line for an operator."""
+    """One line for an operator, with the addresses in it masked: it goes into logs."""
     if isinstance(outcome, LinkFailure):
-        return f"{outcome.phase.value}: {outcome.fault.value} ({outcome.detail})"
-    codes = f"{outcome.code} {outcome.enhanced}" if outcome.enhanced else str(outcome.code)
-    return f"{outcome.phase.value}: {codes} {outcome.text}"[:300]
+        line = f"{outcome.phase.value}: {outcome.fault.value} ({outcome.detail})"
+    else:
+        codes = f"{outcome.code} {outcome.enhanced}" if outcome.enhanced else str(outcome.code)
+        line = f"{outcome.phase.value}: {codes} {outcome.text}"
+    return _ADDRESS.sub(lambda match: masked(match[0]), line)[:300]
 
 
 def _was_stale(client: Client, outcome: Outcome) -> bool:

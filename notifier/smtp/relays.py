@@ -28,8 +28,8 @@ class Attempt:
     """One try of one envelope at one relay.
 
     `captures`: the relay is a capture server. `reached_mail`: MAIL was written. `queue_id` is
-    the relay's own name for a mail that it took, at most 200 characters. `sender_refusals`: so
-    many mails in a row, with this one, had their sender refused there.
+    the relay's own name for a mail that it took, at most 200 characters. `mail_refusals`: so many
+    different mails in a row, with this one, were refused there at MAIL; None: not counted.
     """
 
     relay: str
@@ -38,13 +38,13 @@ class Attempt:
     reached_mail: bool
     elapsed_ms: float
     queue_id: str | None
-    sender_refusals: int = 1
+    mail_refusals: int | None = None
 
     @property
     def verdict(self) -> Verdict:
         """What the attempt means for message and relay."""
         return verdict(
-            self.outcome, reached_mail=self.reached_mail, sender_refusals=self.sender_refusals
+            self.outcome, reached_mail=self.reached_mail, mail_refusals=self.mail_refusals
         )
 
 
@@ -174,7 +174,7 @@ def _attempt_of(relay: Relay, tried: Try) -> Attempt:
         reached_mail=tried.reached_mail,
         elapsed_ms=tried.elapsed_ms,
         queue_id=queue_id_of(tried.outcome),
-        sender_refusals=tried.sender_refusals,
+        mail_refusals=tried.mail_refusals,
     )
 
 

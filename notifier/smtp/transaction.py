@@ -11,6 +11,9 @@ from notifier.smtp.parcel import END_OF_DATA, Parcel
 from notifier.smtp.replies import LINK_ERRORS, reply_of
 from notifier.smtp.wire import BLOCK_BYTES
 
+GIVEN_UP: Final = LinkFailure(Phase.BODY, LinkFault.DROPPED, "given up by us before the final dot")
+"""The outcome of a mail whose `abort()` said so; no fault of the relay."""
+
 _ORDER: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 
 
@@ -19,7 +22,8 @@ async def deliver(client: Client, parcel: Parcel) -> Outcome:
 
     A positive `Reply` in phase `DOT` is the only outcome that means "taken". After a failure of
     the link the connection is closed, so that no late reply meets the next mail. When this is
-    cancelled the caller closes it.
+    cancelled the caller closes it. A relay that puts a mail off at MAIL may only want a new
+    connection (some count mails with a 452), so this one carries no more.
     """
     client.mail_written = False
     client.phase = Phase.MAIL
@@ -34,6 +38,8 @@ async def deliver(client: Client, parcel: Parcel) -> Outcome:
     # 421: it leaves. 3xx at the dot: who knows what it waits for.
     if isinstance(outcome, LinkFailure) or outcome.code == 421 or 300 <= outcome.code <= 399:
         client.abort()
+    elif outcome.phase is Phase.MAIL and outcome.code < 500:
+        client.is_spent = True
     return outcome
 
 
@@ -44,8 +50,8 @@ def _unfit(client: Client, parcel: Parcel) -> LinkFailure | None:
     if parcel.utf8 and not client.offers("smtputf8"):
         return LinkFailure(Phase.MAIL, LinkFault.SMTPUTF8, "the relay does not offer SMTPUTF8")
     limit = client.esmtp_extensions.get("size", "")
-    # RFC 1870 §4: no number or 0 is no fixed limit.
-    if limit.isdecimal() and 0 < int(limit) < parcel.size_bytes:
+    # RFC 1870 §4: no number or 0 is no fixed limit; it has 20 digits at most.
+    if limit.isdecimal() and len(limit) <= 20 and 0 < int(limit) < parcel.size_bytes:
         detail = f"{parcel.size_bytes} bytes, the relay takes {limit}"
         return LinkFailure(Phase.MAIL, LinkFault.SIZE, detail)
     return None
@@ -141,7 +147,7 @@ async def _body(client: Client, parcel: Parcel) -> Outcome | None:
         return reply_of(Phase.BODY, wire.early)
     if parcel.abort is not None and parcel.abort():
         client.abort()
-        return LinkFailure(Phase.BODY, LinkFault.DROPPED, "given up by us before the final dot")
+        return GIVEN_UP
     wire.send_end(b"".join((view[last:], END_OF_DATA)))
     return None
 

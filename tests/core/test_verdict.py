@@ -3,7 +3,7 @@
 import pytest
 
 from notifier.core.reply import LinkFailure, LinkFault, Phase, Reply
-from notifier.core.verdict import SEVERAL, Action, concerns_sender, verdict
+from notifier.core.verdict import SEVERAL, Action, refused_at_mail, verdict
 
 OPENING = [Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS, Phase.AUTH]
 TALKING = [Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY]
@@ -170,17 +170,38 @@ def test_verdict_does_not_blame_a_relay_that_may_not_be_tried() -> None:
     assert not decided.relay_fault
 
 
-def test_verdict_blames_the_relay_for_several_refused_senders_in_a_row() -> None:
-    refused = reply(Phase.MAIL, 550, "5.1.8")
-    single = verdict(refused, reached_mail=True, sender_refusals=SEVERAL - 1)
-    several = verdict(refused, reached_mail=True, sender_refusals=SEVERAL)
-    assert single.action is Action.REJECTED
+@pytest.mark.parametrize(
+    ("code", "enhanced", "single"),
+    [
+        (550, "5.1.8", Action.REJECTED),
+        (553, None, Action.REJECTED),
+        (550, None, Action.RETRY),
+        (554, "5.7.1", Action.RETRY),
+    ],
+)
+def test_verdict_blames_the_relay_for_several_mails_refused_in_a_row(
+    code: int, enhanced: str | None, single: Action
+) -> None:
+    refused = reply(Phase.MAIL, code, enhanced)
+    few = verdict(refused, reached_mail=True, mail_refusals=SEVERAL - 1)
+    several = verdict(refused, reached_mail=True, mail_refusals=SEVERAL)
+    assert few.action is single
+    assert (few.burns_attempt, few.relay_fault, few.alert) == (True, False, True)
     assert several.action is Action.RELAY_MISCONFIGURED
+    assert several.steps_aside
+    assert not several.burns_attempt
+
+
+@pytest.mark.parametrize("code", [530, 534, 535, 538])
+def test_verdict_needs_no_second_mail_to_see_that_a_login_is_missing(code: int) -> None:
+    decided = verdict(reply(Phase.MAIL, code), reached_mail=True, mail_refusals=1)
+    assert decided.action is Action.RELAY_MISCONFIGURED
+    assert not decided.steps_aside
 
 
 def test_verdict_never_blames_the_relay_for_the_size_of_several_mails() -> None:
     refused = reply(Phase.MAIL, 552, "5.3.4")
-    assert verdict(refused, reached_mail=True, sender_refusals=99).action is Action.REJECTED
+    assert verdict(refused, reached_mail=True, mail_refusals=99).action is Action.REJECTED
 
 
 def test_verdict_marks_greylisting_only_for_450_and_451() -> None:
@@ -211,16 +232,21 @@ def test_verdict_keeps_or_ends_a_message_but_never_both(phase: Phase, code: int)
     ("code", "enhanced", "expected"),
     [
         (553, None, True),
-        (501, "5.5.4", True),
         (550, "5.1.8", True),
-        (550, None, False),
-        (554, "5.7.1", False),
+        (550, None, True),
+        (554, "5.7.1", True),
+        (552, "5.3.4", False),
+        (550, "5.6.7", False),
         (530, "5.1.8", False),
+        (550, "5.7.8", False),
         (553, "4.1.8", False),
+        (421, None, False),
+        (451, None, False),
+        (250, None, False),
     ],
 )
-def test_concerns_sender_needs_a_code_about_the_sender(
+def test_refused_at_mail_leaves_out_content_login_and_what_passes(
     code: int, enhanced: str | None, *, expected: bool
 ) -> None:
-    assert concerns_sender(reply(Phase.MAIL, code, enhanced)) is expected
-    assert not concerns_sender(reply(Phase.RCPT, code, enhanced))
+    assert refused_at_mail(reply(Phase.MAIL, code, enhanced)) is expected
+    assert not refused_at_mail(reply(Phase.RCPT, code, enhanced))

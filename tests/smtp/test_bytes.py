@@ -140,6 +140,15 @@ async def test_size_is_declared_without_dots_and_checked_before_mail() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("size", ["9" * 6000, "many", "-1", "1 2"])
+async def test_a_size_that_is_no_number_is_no_limit(size: str) -> None:
+    async with ScriptedSmtp(extensions=[f"SIZE {size}"]) as server:
+        async with desk(server.target(**PATIENT)) as sender:
+            await sender.send()
+        assert len(server.accepted) == 1
+
+
+@pytest.mark.anyio
 async def test_parameters_are_used_only_where_they_are_offered() -> None:
     content = "Subject: h\u00e9\r\n\r\n".encode()
     async with ScriptedSmtp(extensions=["8BITMIME"]) as server:

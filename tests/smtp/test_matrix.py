@@ -67,7 +67,8 @@ MATRIX: list[tuple[Step, Act, str, Action, bool]] = [
     (E, ENDLESS, "ehlo garbage", DOWN, False),
     (E, LONG_LINE, "ehlo garbage", DOWN, False),
     (E, Drip(0.02), "ehlo timeout", DOWN, False),
-    (M, Say(550, "denied"), "mail 550", MISSET, True),
+    (M, Say(550, "denied"), "mail 550", RETRY, True),  # several of them are MISSET
+    (M, Say(550, "5.1.8 bad sender"), "mail 550", REJECTED, True),
     (M, Say(530, "5.7.0 auth first"), "mail 530", MISSET, True),
     (M, Say(552, "5.3.4 too big"), "mail 552", REJECTED, True),
     (M, Say(451, "later"), "mail 451", RETRY, True),

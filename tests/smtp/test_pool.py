@@ -167,6 +167,15 @@ async def test_a_connection_is_not_used_after_such_a_reply(step: Step, code: int
         assert len(server.connections) == 2
 
 
+async def test_a_relay_that_counts_mails_with_452_gets_a_new_connection() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.MAIL, Say(452, "4.5.3 too many mails here"), connection=1, skip=2)
+        async with desk(server.target(**PATIENT)) as sender:
+            attempts = [await sender.send() for _ in range(5)]
+        assert len(server.connections) == 2
+    assert [a.verdict.action for a in attempts].count(Action.RETRY) == 1
+
+
 async def test_no_command_is_sent_while_a_reply_is_owed() -> None:
     async with ScriptedSmtp() as server:
         server.on(Step.RSET, Hang())

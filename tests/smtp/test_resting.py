@@ -227,20 +227,74 @@ async def test_a_pause_is_much_longer_than_a_rest() -> None:
             assert round(timer.when() - asyncio.get_running_loop().time()) == 300
 
 
-async def test_several_refused_senders_in_a_row_pause_the_relay() -> None:
+@pytest.mark.parametrize(
+    ("reply", "single"),
+    [
+        (Say(550, "5.1.8 unknown sender"), Action.REJECTED),
+        (Say(550, "5.7.1 not allowed"), Action.RETRY),
+        (Say(554, "denied"), Action.RETRY),
+    ],
+    ids=repr,
+)
+async def test_several_mails_refused_in_a_row_pause_the_relay(reply: Say, single: Action) -> None:
     async with ScriptedSmtp() as server:
-        server.on(Step.MAIL, Say(550, "5.1.8 unknown sender"), sender="bad@example.org")
+        server.on(Step.MAIL, reply, sender="bad@example.org")
         async with desk(server.target(**LONG)) as sender:
-            for _ in range(SEVERAL - 1):
-                refused = await sender.send(sender="bad@example.org")
-                assert refused.verdict.action is Action.REJECTED
-            await sender.send()  # another sender is taken: not the relay's fault
-            for _ in range(SEVERAL - 1):
-                await sender.send(sender="bad@example.org")
-            assert state(sender) == "up"
-            last = await sender.send(sender="bad@example.org")
-            assert last.verdict.action is Action.RELAY_MISCONFIGURED
+            attempts = [
+                await sender.send(sender="bad@example.org", to=f"{n}@example.org")
+                for n in range(SEVERAL)
+            ]
             assert state(sender) == "paused"
+    actions = [attempt.verdict.action for attempt in attempts]
+    assert actions == [single] * (SEVERAL - 1) + [Action.RELAY_MISCONFIGURED]
+
+
+async def test_refused_mails_among_good_ones_do_not_pause_the_relay() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.MAIL, Say(550, "5.7.1 not allowed"), sender="bad@example.org")
+        async with desk(server.target(**LONG)) as sender:
+            for n in range(SEVERAL * 2):
+                refused = await sender.send(sender="bad@example.org", to=f"{n}@example.org")
+                assert refused.verdict.action is Action.RETRY
+                assert (await sender.send()).verdict.action is Action.SENT
+            assert state(sender) == "up"
+
+
+async def test_one_mail_that_is_refused_again_and_again_does_not_pause_the_relay() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.MAIL, Say(550, "5.7.1 not allowed"))
+        async with desk(server.target(**LONG)) as sender:
+            for _ in range(SEVERAL * 2):
+                assert (await sender.send()).verdict.action is Action.RETRY
+            assert state(sender) == "up"
+
+
+async def test_refusals_with_different_codes_are_not_in_a_row() -> None:
+    async with ScriptedSmtp() as server:
+        for code in (550, 554, 555):
+            server.on(Step.MAIL, Say(code, "no"), times=1)
+        async with desk(server.target(**LONG)) as sender:
+            for n in range(3):
+                await sender.send(to=f"{n}@example.org")
+            assert state(sender) == "up"
+
+
+async def test_a_mail_that_we_give_up_says_nothing_against_the_relay() -> None:
+    async with ScriptedSmtp() as server, desk(server.target(**LONG)) as sender:
+        for _ in range(FAILURES * 2):
+            await sender.send(abort=lambda: True)
+        assert state(sender) == "up"
+
+
+async def test_a_reason_shows_no_address() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.MAIL, Drop(b"421 4.3.2 <ann@example.org>: not now\r\n"))
+        async with desk(server.target(**LONG)) as sender:
+            for _ in range(FAILURES):
+                await sender.send()
+            (fact,) = sender.facts
+    assert isinstance(fact, RelayResting)
+    assert fact.reason == "mail: 421 4.3.2 <a***@example.org>: not now"
 
 
 async def test_an_expired_password_bounces_nothing() -> None:
