@@ -17,7 +17,7 @@ from notifier.api.confirm_words import LANGUAGES, TONES, State, language_of
 from notifier.api.deps import DeskDep, bell_task
 from notifier.api.json_body import parse
 from notifier.api.refusals import Malformed, UnsupportedBody
-from notifier.core.errors import Gone, NotFound, NotifierError
+from notifier.core.errors import Gone, NotFound, NotifierError, Unavailable
 from notifier.flows.confirmation import Confirmed, confirm_by_token, peek
 from notifier.flows.desk import Desk
 from notifier.store.registrations import Registration
@@ -25,7 +25,7 @@ from notifier.store.registrations import Registration
 _PAGES: Final = Path(__file__).parent / "pages"
 _MAX_TOKEN_CHARS: Final = 128
 _JSON_DEPTH: Final = 2
-_STATUS: Final[dict[State, int]] = {"dead": 410, "unknown": 404}
+_STATUS: Final[dict[State, int]] = {"dead": 410, "unknown": 404, "later": 503}
 _PRIVATE: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -58,7 +58,10 @@ class ConfirmPages:
         self, request: Request, desk: DeskDep, t: Annotated[str, Query()] = ""
     ) -> Response:
         """A page with one button. Looking at it changes nothing."""
-        registration = await _peek(desk, t)
+        try:
+            registration = await _peek(desk, t)
+        except Unavailable as error:
+            return self._later(request, desk, error)
         return self._answer(request, desk, _state_of(desk, registration), registration, t)
 
     async def confirm(self, request: Request, desk: DeskDep) -> Response:
@@ -68,6 +71,10 @@ class ConfirmPages:
             done = await confirm_by_token(desk, token[:_MAX_TOKEN_CHARS])
         except (Gone, NotFound) as error:
             return await self._refused(request, desk, error, token if not is_json else None)
+        except Unavailable as error:
+            if is_json:
+                raise
+            return self._later(request, desk, error)
         if is_json:
             return _json_answer(done, request)
         target = done.registration.redirect_to
@@ -91,6 +98,12 @@ class ConfirmPages:
             raise error
         state: State = "dead" if isinstance(error, Gone) else "unknown"
         return self._answer(request, desk, state, await _peek(desk, token))
+
+    def _later(self, request: Request, desk: Desk, error: Unavailable) -> Response:
+        """A person sees a page, not a problem in JSON, also while the store is away."""
+        answer = self._answer(request, desk, "later", None)
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+        return answer
 
     def _answer(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-State = Literal["ask", "done", "already", "dead", "unknown"]
+State = Literal["ask", "done", "already", "dead", "unknown", "later"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ TONES: Final[Mapping[State, str]] = {
     "already": "good",
     "dead": "bad",
     "unknown": "bad",
+    "later": "bad",
 }
 
 _ENGLISH: Final[Mapping[State, Words]] = {
@@ -38,6 +39,10 @@ _ENGLISH: Final[Mapping[State, Words]] = {
     "unknown": Words(
         "This link does not work",
         "It may be incomplete. Open it from the mail again, or sign up once more.",
+    ),
+    "later": Words(
+        "Not possible right now",
+        "Please open the link in the mail again in a few minutes. It stays valid.",
     ),
 }
 _GERMAN: Final[Mapping[State, Words]] = {
@@ -58,6 +63,10 @@ _GERMAN: Final[Mapping[State, Words]] = {
         "Dieser Link funktioniert nicht",
         "Vielleicht ist er unvollständig. Öffnen Sie ihn noch einmal aus der Mail, "
         "oder registrieren Sie sich noch einmal.",
+    ),
+    "later": Words(
+        "Im Moment nicht möglich",
+        "Bitte öffnen Sie den Link in der Mail in einigen Minuten noch einmal. Er bleibt gültig.",
     ),
 }
 LANGUAGES: Final[Mapping[str, Mapping[State, Words]]] = {"en": _ENGLISH, "de": _GERMAN}

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from notifier.api.confirm_page import with_registration
 from tests.api.door import assert_problem
@@ -164,6 +165,23 @@ async def test_a_dead_link_is_a_410_page(house: House) -> None:
         assert (answer.status_code, heading(answer)) == (410, "This link has expired")
     assert_problem(await house.post("/confirm", {"t": token}), 410, "expired")
     assert len(await house.office.mails_to(ANN)) == 1
+
+
+async def test_a_store_that_is_away_is_a_page_for_people_and_a_problem_for_programs(
+    house: House,
+) -> None:
+    token = await sign_up(house)
+    with house.office.desk.store.database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE registration_mail"))
+    looked, pressed = (
+        await house.web.get("/confirm", params={"t": token}),
+        await press(house, token),
+    )
+    for answer in (looked, pressed):
+        assert (answer.status_code, heading(answer)) == (503, "Not possible right now")
+        assert answer.headers["retry-after"] == "1"
+        assert_private(answer)
+    assert_problem(await house.post("/confirm", {"t": token}), 503, "store_away")
 
 
 @pytest.mark.parametrize(
