@@ -61,8 +61,13 @@ def build(desk: Desk, plan: MailPlan) -> Acceptance:
     notification_id = desk.new_id.new("ntf")
     contents: list[NewContent] = []
     messages: list[NewMessage] = []
+    room = desk.settings.limits.call_bytes
     for recipient in plan.to:
         content, message = _one_mail(desk, plan, recipient)
+        room -= content.size_bytes
+        if room < 0:
+            detail = "The mails of this call come to too many bytes; send to fewer in one call."
+            raise Invalid(detail, errors=[FieldError("/to", "too_large", detail)])
         contents.append(content)
         messages.append(message)
     return Acceptance(

@@ -162,6 +162,7 @@ class LimitSettings(Section):
     text_bytes: int = Field(MIB, ge=1, description="of a text body")
     html_bytes: int = Field(MIB, ge=1, description="of an html body")
     message_bytes: int = Field(25 * MIB, ge=KIB, description="of a finished mail")
+    call_bytes: int = Field(64 * MIB, ge=KIB, description="of all finished mails of one call")
     variables_bytes: int = Field(256 * KIB, ge=KIB, description="of a template's variables")
     schedule_ahead_s: float = Field(
         366 * 86400, gt=0, le=3660 * 86400, description="how far ahead a mail may be scheduled"

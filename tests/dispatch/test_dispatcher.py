@@ -14,7 +14,10 @@ from notifier.assembly.delivery import Delivery
 from notifier.core.errors import Unavailable
 from notifier.dispatch.bell import Bell
 from notifier.dispatch.dispatcher import Dispatcher, Lease, Pace
+from notifier.dispatch.janitor import Janitor
 from notifier.observe.facts import Fact
+from notifier.settings.sections import RetentionSettings
+from notifier.smtp.relays import Relays
 from tests.dispatch.wing import QUICK, bitten, store_away, wing_of, working
 from tests.support.office import Office
 from tests.support.scripted_smtp import Hang, Hold, ScriptedSmtp, Step
@@ -230,14 +233,17 @@ async def test_a_store_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch
         assert {fact.event for fact in shop.facts} == {"store.away"}
 
 
-async def test_any_other_error_ends_it_and_all_that_runs_beside_it() -> None:
+async def test_any_other_error_ends_it_and_all_that_runs_beside_it(office: Office) -> None:
     """Else the process would go on to accept mail that nobody sends."""
     broken, sound = Jobs(fault=ZeroDivisionError()), Jobs()
     broken.able.set()
     sound.able.set()
     facts: list[Fact] = []
     pair = tuple(Dispatcher(jobs, PATIENT, Bell(), facts.append) for jobs in (broken, sound))
-    delivery: Any = Delivery(None, (), pair)  # type: ignore[arg-type]
+    janitor = Janitor(office.desk.store, RetentionSettings(), office.clock, facts.append)
+    relays = Relays((), helo_name=None, observe=facts.append)
+    dispatchers: Any = pair  # of numbers instead of mails
+    delivery = Delivery(relays, (), dispatchers, janitor)
     with pytest.raises(ExceptionGroup) as ended:
         await delivery.run(asyncio.Event())
     assert ended.group_contains(ZeroDivisionError)

@@ -1,6 +1,7 @@
 """Accepting notifications: what is stored, what is refused, and what a repeated call is told."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from notifier.core.errors import Invalid, KeyReused
 from notifier.core.message import Status
 from notifier.flows.desk import Client
 from notifier.flows.intake import InlineWords, MailRequest, Once, accept
+from notifier.settings.sections import LimitSettings
 from notifier.store.schema import message, notification
 from tests.support.office import LIVE, START, Office, boxes, mail, parsed, templated, text_of
 
@@ -244,6 +246,38 @@ async def test_a_huge_html_is_refused_before_its_text_is_made(office: Office) ->
     with pytest.raises(Invalid):
         await office.accept(mail(words=InlineWords("Hello", html, None)))
     assert asyncio.get_running_loop().time() - began < 0.5
+
+
+async def test_making_a_long_mail_does_not_hold_up_the_others(office: Office) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await office.accept(mail(words=InlineWords("Hello", "<p>one</p>" * 30_000, None)))
+    ticking.cancel()
+    assert ticks >= 5
+
+
+@pytest.mark.parametrize(
+    ("limit", "pointer"), [("message_bytes", ""), ("call_bytes", "/to")], ids=["mail", "call"]
+)
+async def test_finished_mails_are_bounded_too(office: Office, limit: str, pointer: str) -> None:
+    limits = LimitSettings.model_validate({limit: 3000})
+    settings = office.desk.settings.model_copy(update={"limits": limits})
+    office.desk = replace(office.desk, settings=settings)
+    text = "x" * (4000 if limit == "message_bytes" else 1000)
+    words, to = InlineWords("Hello", None, text), boxes("a@example.org", "b@example.org")
+    await office.accept(mail(words=InlineWords("Hello", None, "short"), to=to))
+    before = await office.counts()
+    with pytest.raises(Invalid) as refused:
+        await office.accept(mail(words=words, to=(*to, *boxes("c@example.org"))))
+    assert [(one.pointer, one.code) for one in refused.value.errors] == [(pointer, "too_large")]
+    assert await office.counts() == before
 
 
 async def test_the_same_key_and_body_is_told_the_same(each: Office) -> None:
