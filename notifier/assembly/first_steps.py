@@ -1,8 +1,8 @@
-"""What `notifier dev` prints when it is ready: where to look, and a line to paste."""
+"""What `notifier dev` and `notifier mailbox` print when they are ready: where to look."""
 
 from notifier.assembly.listening import Listening
 from notifier.settings import Settings
-from notifier.settings.defaults import listener_url
+from notifier.settings.defaults import as_seen_from_here, listener_url
 
 _CURL = """\
   curl -s {api}/v1/notifications -H 'Content-Type: application/json' \\
@@ -10,25 +10,50 @@ _CURL = """\
 
 
 def first_steps(settings: Settings, sockets: Listening, *, sample_sent: bool) -> str:
-    """A few lines for a person at a terminal."""
+    """A few lines for a person at a terminal, with a line to paste."""
     api = listener_url(settings, http_port=sockets.http_port)
-    inbox = f"{api}/mailbox"
-    lines = ["", f"Notifier is ready. Open the inbox:  {inbox}", ""]
-    if sample_sent:
-        lines += ["A sample mail is waiting there. Send one of your own:", ""]
+    waiting = "A sample mail is waiting there. Send one of your own:"
+    if settings.dev.send_for_real:
+        reach = "SEND_FOR_REAL is on: mail to the configured relays leaves this machine."
     else:
-        lines += ["Send a mail:", ""]
-    lines += [
+        reach = "Nothing leaves this machine. Ctrl-C ends it."
+    return _lines(
+        *_opening(settings, sockets, "Notifier"),
+        waiting if sample_sent else "Send a mail:",
+        "",
         _CURL.format(api=api),
         "",
         f"  API reference   {api}/docs",
-        f"  SMTP capture    127.0.0.1:{sockets.smtp_port} (any application may send to it)",
-        f"  Data            {settings.data_dir}",
+        *_places(settings, sockets),
         "",
+        reach,
+    )
+
+
+def mailbox_steps(settings: Settings, sockets: Listening) -> str:
+    """The same for the mailbox alone."""
+    return _lines(
+        *_opening(settings, sockets, "The mailbox"),
+        *_places(settings, sockets),
+        "",
+        "What it takes goes no further. Ctrl-C ends it.",
+    )
+
+
+def _opening(settings: Settings, sockets: Listening, who: str) -> list[str]:
+    inbox = f"{listener_url(settings, http_port=sockets.http_port)}/mailbox"
+    moved = [*sockets.moved, ""] if sockets.moved else []
+    return [*moved, f"{who} is ready. Open the inbox:  {inbox}", ""]
+
+
+def _places(settings: Settings, sockets: Listening) -> list[str]:
+    smtp = f"{as_seen_from_here(settings.mailbox.smtp_host)}:{sockets.smtp_port}"
+    lasting = "" if not settings.mailbox.ephemeral else "; captured mail is forgotten at the end"
+    return [
+        f"  SMTP capture    {smtp} (any application may send to it)",
+        f"  Data            {settings.data_dir}{lasting}",
     ]
-    if settings.dev.send_for_real:
-        lines += ["SEND_FOR_REAL is on: mail to the configured relays leaves this machine.", ""]
-    else:
-        lines += ["Nothing leaves this machine. Ctrl-C ends it.", ""]
-    lines[1:1] = [*sockets.moved, ""] if sockets.moved else []
-    return "\n".join(lines)
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(["", *lines, ""])

@@ -4,14 +4,13 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal
 
 import uvloop
-from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from notifier.api.app import Frame, create_app
@@ -23,19 +22,20 @@ from notifier.api.ops import ops_app
 from notifier.api.registrations import registrations_router
 from notifier.api.server import Server, stop_on_signals
 from notifier.assembly.delivery import Delivery, open_delivery
-from notifier.assembly.first_steps import first_steps
+from notifier.assembly.first_steps import first_steps, mailbox_steps
 from notifier.assembly.health import health_of
 from notifier.assembly.keys import KnownKeys, declared_keys, migrates_itself
 from notifier.assembly.listening import Listening, listening
 from notifier.assembly.sample import sample_key, send_sample
 from notifier.compose.catalogue import Catalogue
 from notifier.core.address import parse_mailbox
+from notifier.core.api_key import ApiKey
 from notifier.core.errors import Misconfigured
 from notifier.core.ids import IdSource
 from notifier.flows.desk import Desk
 from notifier.flows.own_mails import check_own_mails
 from notifier.mailbox.house import House, open_mailbox
-from notifier.observe.facts import ListenerStarted, Observer
+from notifier.observe.facts import ListenerStarted, Observer, SchemaMigrated
 from notifier.observe.logs import configure
 from notifier.settings import Settings
 from notifier.settings.defaults import public_url
@@ -76,11 +76,11 @@ def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
     serves, captures = role in _SERVES, role in _CAPTURES
     with listening(settings, serves=serves, captures=captures) as sockets:
         if role != "mailbox":
-            _prepare_schema(settings)
+            _prepare_schema(settings, observe)
+        new_id = IdSource(_now, os.urandom)
+        ground = Ground(role, settings, sockets, new_id, observe, asyncio.Event())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            new_id = IdSource(_now, os.urandom)
-            begin = partial(Ground, role, settings, sockets, new_id, observe)
-            return runner.run(_live(begin, dispatch=dispatch))
+            return runner.run(_live(ground, dispatch=dispatch))
 
 
 def migrate(settings: Settings) -> MigrationReport:
@@ -100,22 +100,22 @@ def _make_data_dir(settings: Settings) -> None:
         raise Misconfigured(f"NOTIFIER_DATA_DIR: {settings.data_dir} cannot be written to")
 
 
-def _prepare_schema(settings: Settings) -> None:
-    if migrates_itself(settings):
-        migrations.migrate(settings.database, settings.data_dir)
-    else:
+def _prepare_schema(settings: Settings, observe: Observer) -> None:
+    if not migrates_itself(settings):
         migrations.wait_until_current(settings.database, settings.data_dir)
+        return
+    report = migrations.migrate(settings.database, settings.data_dir)
+    if report.changed:
+        observe(SchemaMigrated(report.before, report.after))
 
 
-async def _live(begin: "partial[Ground]", *, dispatch: bool) -> int:
-    stop = asyncio.Event()
-    ground = begin(stop)
-    with stop_on_signals(stop):
+async def _live(ground: Ground, *, dispatch: bool) -> int:
+    with stop_on_signals(ground.stop):
         async with AsyncExitStack() as stack:
             work = await _open(stack, ground, dispatch=dispatch)
             async with asyncio.TaskGroup() as group:
                 for one in work:
-                    group.create_task(_stopping_at_its_end(one, stop))
+                    group.create_task(_stopping_at_its_end(one, ground.stop))
     return 0
 
 
@@ -134,25 +134,29 @@ async def _open(
     house = None
     if ground.role in _CAPTURES:
         house = await stack.enter_async_context(_mailbox(ground))
-    if ground.role == "mailbox":
-        return _serving(ground, _mailbox_app(ground, house), house)
+        if ground.role == "mailbox":
+            work = _serving(ground, _mailbox_app(ground, house), house)
+            return [*work, _say(ground, mailbox_steps(ground.settings, ground.sockets))]
+    else:
+        _log_listeners(ground)
     desk = await stack.enter_async_context(_desk(ground))
     targets = relay_targets(ground.settings, capture_port=ground.sockets.smtp_port)
     delivery = await stack.enter_async_context(open_delivery(desk, targets))
-    work = [delivery.run(ground.stop)] if dispatch else []
+    work = [desk.store.keep_time(ground.stop)]
+    if dispatch:
+        work.append(delivery.run(ground.stop))
     if ground.role == "worker":
         return [*work, *_ops(ground, _frame(ground, desk, delivery, {}))]
-    plaintext, (digest, key) = sample_key()
-    given = {digest: key} if ground.settings.is_dev else {}
+    given: dict[str, ApiKey] = {}
+    if ground.role == "dev":
+        plaintext, given = sample_key()
+        work.append(_first_steps(ground, plaintext))
     frame = _frame(ground, desk, delivery, given)
     routers = [notifications_router(), registrations_router(), confirm_router()]
     if house is not None:
         routers.append(house.router)
-    work += _serving(ground, create_app(routers=routers, frame=frame), house)
-    work += _ops(ground, frame)
-    if ground.settings.is_dev:
-        work.append(_first_steps(ground, plaintext))
-    return work
+    app = create_app(routers=routers, frame=frame)
+    return [*work, *_serving(ground, app, house), *_ops(ground, frame)]
 
 
 @asynccontextmanager
@@ -165,7 +169,7 @@ async def _mailbox(ground: Ground) -> AsyncIterator[House]:
         new_id=ground.new_id,
         observe=ground.observe,
     ) as house:
-        if settings.dev.send_for_real:
+        if ground.role == "dev" and settings.dev.send_for_real:
             house.banner = "SEND_FOR_REAL is on: mail leaves this machine."
         if ground.sockets.smtp is not None:
             await house.listen(ground.sockets.smtp)
@@ -181,7 +185,6 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
     catalogue = Catalogue.load(settings.templates.dirs, settings.brand, public_url=base)
     check_own_mails(catalogue)
     store = Store.open(settings.database, settings.data_dir, Seal(keys))
-    keeping_time = asyncio.create_task(store.keep_time())
     try:
         await store.read(store.now.correct)
         yield Desk(
@@ -198,11 +201,10 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
             observe=ground.observe,
         )
     finally:
-        keeping_time.cancel()
         await asyncio.to_thread(store.close)
 
 
-def _frame(ground: Ground, desk: Desk, delivery: Delivery, given: "dict[str, Any]") -> Frame:
+def _frame(ground: Ground, desk: Desk, delivery: Delivery, given: dict[str, ApiKey]) -> Frame:
     settings = ground.settings
     known = KnownKeys(desk.store, declared_keys(settings) | given)
     return Frame(
@@ -217,9 +219,8 @@ def _frame(ground: Ground, desk: Desk, delivery: Delivery, given: "dict[str, Any
     )
 
 
-def _mailbox_app(ground: Ground, house: House | None) -> ASGIApp:
+def _mailbox_app(ground: Ground, house: House) -> ASGIApp:
     """The mailbox alone: no keys, no store of its own to ask for its health."""
-    routers: list[APIRouter] = [] if house is None else [house.router]
 
     async def health() -> Health:
         return Health("draining" if ground.stop.is_set() else "ready")
@@ -236,14 +237,11 @@ def _mailbox_app(ground: Ground, house: House | None) -> ASGIApp:
         health=health,
         find_key=no_key,
     )
-    return create_app(routers=routers, frame=frame)
+    return create_app(routers=[house.router], frame=frame)
 
 
 def _serving(ground: Ground, app: ASGIApp, house: House | None) -> list[Coroutine[Any, Any, None]]:
     sockets = [sock for sock in (ground.sockets.http, ground.sockets.compat) if sock]
-    for sock in sockets:
-        host, port = sock.getsockname()[:2]
-        ground.observe(ListenerStarted("api", host, port))
     work = [Server(app, ground.settings.http, ground.stop).serve(sockets)]
     if house is not None:
         work.append(_end_streams(house, ground.stop))
@@ -262,12 +260,25 @@ def _ops(ground: Ground, frame: Frame) -> list[Coroutine[Any, Any, None]]:
     return [server.serve([ground.sockets.ops])]
 
 
+def _log_listeners(ground: Ground) -> None:
+    """For roles that run unattended; the others tell a person where to look."""
+    for purpose, sock in (("api", ground.sockets.http), ("ops", ground.sockets.ops)):
+        if sock is not None:
+            host, port = sock.getsockname()[:2]
+            ground.observe(ListenerStarted(purpose, host, port))
+
+
 async def _first_steps(ground: Ground, plaintext: str) -> None:
     """Say where to look, once the sample has been taken, then stay until the end."""
     sockets, settings = ground.sockets, ground.settings
     sent = await send_sample(sockets, plaintext, settings.data_dir)
     if ground.stop.is_set():
         return  # stopped meanwhile: there is nothing to look at, and the sockets are closed
-    sys.stderr.write(first_steps(settings, sockets, sample_sent=sent) + "\n")
-    sys.stderr.flush()
+    await _say(ground, first_steps(settings, sockets, sample_sent=sent))
+
+
+async def _say(ground: Ground, words: str) -> None:
+    with suppress(OSError, ValueError):  # as with log lines: a closed stream costs the words only
+        sys.stderr.write(words + "\n")
+        sys.stderr.flush()
     await ground.stop.wait()

@@ -28,15 +28,14 @@ BODY: Final = {
 }
 
 
-def sample_key() -> tuple[str, tuple[str, ApiKey]]:
+def sample_key() -> tuple[str, dict[str, ApiKey]]:
     """A test key that lives as long as this process: its mail can reach the capture server only.
 
-    Returns the plaintext, and digest and key for the lookup.
+    Returns the plaintext, and the key by its digest.
     """
-    minted = mint(os.urandom(ENTROPY_BYTES), "test")
-    return minted.plaintext, given_key(
-        "first-steps", minted.plaintext, "default", frozenset({"send"})
-    )
+    plaintext = mint(os.urandom(ENTROPY_BYTES), "test").plaintext
+    digest, key = given_key("first-steps", plaintext, "default", frozenset({"send"}))
+    return plaintext, {digest: key}
 
 
 async def send_sample(sockets: Listening, plaintext: str, data_dir: Path) -> bool:

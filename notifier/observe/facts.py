@@ -97,13 +97,23 @@ class RequestCrashed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ListenerStarted(Fact):
-    """A listener answers. `purpose` is `api`, `ops`, `inbox` or `smtp`."""
+    """A listener answers. `purpose` is `api` or `ops`."""
 
     event: ClassVar[str] = "listener.started"
 
     purpose: str
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaMigrated(Fact):
+    """The database's schema was brought up to date; `before` is None for a new database."""
+
+    event: ClassVar[str] = "schema.migrated"
+
+    before: str | None
+    after: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,8 @@ _COLOURS: Final[dict[str, str]] = {
 _PLAIN: Final = "\x1b[0m"
 
 _FOREIGN_LEVELS: Final = {
-    "alembic": logging.INFO,
-    # Six lines of what it can compare, which nobody asked for.
-    "alembic.runtime.plugins": logging.WARNING,
+    # A migration is a fact of our own; this one tells of its dialect and of what it can compare.
+    "alembic": logging.WARNING,
     # These would write whole SMTP dialogues, AUTH included, and SQL with its values.
     "mail.log": logging.WARNING,
     "mail.error": logging.WARNING,

@@ -16,8 +16,14 @@ DEV_SENDER: Final = "Notifier <notifier@example.test>"
 
 def listener_url(settings: Settings, *, http_port: int) -> str:
     """Where the API answers on `http_port`, as seen from this machine."""
-    host = "127.0.0.1" if settings.http.host in WILDCARDS else settings.http.host
-    return f"http://[{host}]:{http_port}" if ":" in host else f"http://{host}:{http_port}"
+    return f"http://{as_seen_from_here(settings.http.host)}:{http_port}"
+
+
+def as_seen_from_here(host: str) -> str:
+    """A name for the address that a listener was bound to, fit for a URL on this machine."""
+    if host in WILDCARDS:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def public_url(settings: Settings, *, http_port: int) -> str:

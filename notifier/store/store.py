@@ -87,10 +87,13 @@ class Store:
         """Raises Unavailable when the database does not answer."""
         await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
 
-    async def keep_time(self) -> None:
-        """Keep `now` in step with the database, until cancelled."""
-        while True:
-            await asyncio.sleep(_CORRECT_EVERY_S)
+    async def keep_time(self, stop: asyncio.Event) -> None:
+        """Keep `now` in step with the database until `stop` is set."""
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CORRECT_EVERY_S):
+                    await stop.wait()
+                    return
             with suppress(Unavailable):
                 await self.read(self.now.correct)
 
