@@ -18,6 +18,7 @@ from tests.support.scripted_smtp import (
     Reset,
     Say,
     ScriptedSmtp,
+    Stall,
     Step,
 )
 
@@ -173,11 +174,27 @@ async def test_a_break_in_a_long_body_is_a_plain_retry(act: Act) -> None:
 
 async def test_an_early_refusal_in_a_long_body_is_a_definite_answer() -> None:
     async with ScriptedSmtp() as server:
-        server.on(Step.BODY, Drop(b"552 5.3.4 enough\r\n"))
+        server.on(Step.BODY, Stall(b"552 5.3.4 enough\r\n"))
         async with desk(server.target(**PATIENT)) as sender:
             attempt = await sender.send(b"y\r\n" * 4_000_000)
-    assert short(attempt.outcome) in {"body 552", "body dropped"}
-    assert server.accepted == []
+    assert short(attempt.outcome) == "body 552"
+    assert attempt.verdict.action is REJECTED
+
+
+async def test_an_early_250_in_a_long_body_is_no_answer() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.BODY, Stall(b"250 ok\r\n"))
+        async with desk(server.target(**PATIENT)) as sender:
+            attempt = await sender.send(b"y\r\n" * 4_000_000)
+    assert short(attempt.outcome) == "body garbage"
+
+
+async def test_a_relay_that_ends_its_side_in_the_body_is_not_waited_for() -> None:
+    async with ScriptedSmtp() as server:
+        server.on(Step.BODY, Stall(fin=True))
+        async with desk(server.target(**PATIENT)) as sender:
+            attempt = await sender.send(b"y\r\n" * 4_000_000)
+    assert short(attempt.outcome) == "body dropped"
 
 
 async def test_a_relay_that_stops_reading_the_body_times_out_in_the_body() -> None:

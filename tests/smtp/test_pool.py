@@ -6,7 +6,7 @@ import pytest
 from aiosmtplib import SMTPResponseException
 
 from notifier.core.verdict import Action
-from tests.smtp.desk import BOB, PATIENT, QUICK, desk, short
+from tests.smtp.desk import ANN, BOB, PATIENT, QUICK, desk, short
 from tests.support.scripted_smtp import (
     CLOSING,
     EXTENSIONS,
@@ -89,16 +89,20 @@ async def test_an_idle_connection_is_closed_with_quit() -> None:
 
 
 async def test_every_idle_connection_is_closed_in_its_time() -> None:
-    gate = asyncio.Event()
+    gates = {ANN: asyncio.Event(), BOB: asyncio.Event()}
     async with ScriptedSmtp() as server:
-        server.on(Step.DOT, Hold(gate))
-        async with desk(server.target(idle_close_s=0.05, **PATIENT)) as sender:
-            sends = [asyncio.create_task(sender.send()) for _ in range(3)]
-            await server.until(lambda: len(server.accepted) == 3)
-            gate.set()
-            await asyncio.gather(*sends)
+        for address, gate in gates.items():
+            server.on(Step.DOT, Hold(gate), recipient=address)
+        async with desk(server.target(idle_close_s=0.1, **PATIENT)) as sender:
+            sends = {address: asyncio.create_task(sender.send(to=address)) for address in gates}
+            await server.until(lambda: len(server.accepted) == 2)
+            gates[ANN].set()
+            await sends[ANN]
+            await asyncio.sleep(0.05)  # so that they are parked at different times
+            gates[BOB].set()
+            await sends[BOB]
             await server.until(lambda: not any(c.open for c in server.connections))
-        assert [c.verbs()[-1] for c in server.connections] == ["QUIT"] * 3
+        assert [c.verbs()[-1] for c in server.connections] == ["QUIT"] * 2
 
 
 @pytest.mark.parametrize("act", [Drop(), Drop(b"421 4.4.2 idle too long\r\n"), Reset()], ids=repr)

@@ -11,7 +11,7 @@
 the server answers as a good one does. `times`: how often it fires (None: always). `recipient`,
 `sender`: only for that RCPT or MAIL address (for DATA, BODY, DOT: of the open transaction).
 `connection`: only on the n-th connection (from 1). `skip`: let so many pass first. `hits`
-counts. Acts are in `smtp_acts`: Say, Drop, CLOSING (421 and drop), Reset, Hold, Hang, Drip,
+counts. Acts are in `smtp_acts`: Say, Drop, CLOSING (421 and drop), Reset, Hold, Hang, Stall, Drip,
 Garbage, Inject. BODY fires on the first line after 354; when its act keeps the connection the
 body is read on as usual. A `Hold` at BODY stops reading: back-pressure.
 
@@ -44,6 +44,7 @@ from tests.support.smtp_acts import (
     Inject,
     Reset,
     Say,
+    Stall,
 )
 from tests.support.smtp_script import EXTENSIONS, Connection, Mail, Rule, Script, Step
 from tests.support.smtp_session import Session
@@ -64,6 +65,7 @@ __all__ = [
     "Rule",
     "Say",
     "ScriptedSmtp",
+    "Stall",
     "Step",
 ]
 

@@ -11,6 +11,7 @@ class Line(Protocol):
     """The server's end of one connection, as an act sees it."""
 
     async def put(self, data: bytes) -> None: ...
+    def finish(self) -> None: ...
     def drop(self) -> None: ...
     def reset(self) -> None: ...
 
@@ -109,6 +110,21 @@ class Hang:
     async def play(self, line: Line, normal: bytes) -> bool:
         await asyncio.get_running_loop().create_future()
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Send `say`, and a FIN if `fin`, then neither read nor write any more."""
+
+    say: bytes = b""
+    fin: bool = False
+    accepts: bool = False
+
+    async def play(self, line: Line, normal: bytes) -> bool:
+        await line.put(self.say)
+        if self.fin:
+            line.finish()
+        return await Hang().play(line, normal)
 
 
 @dataclass(frozen=True, slots=True)

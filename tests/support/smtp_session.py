@@ -35,6 +35,9 @@ class Session:
         self._writer.write(data)
         await self._writer.drain()
 
+    def finish(self) -> None:
+        self._writer.write_eof()
+
     def drop(self) -> None:
         self._writer.close()
 
