@@ -94,11 +94,11 @@ class MailboxSettings(Section):
 
 
 class OpsSettings(Section):
-    """Health and metrics on a port of their own."""
+    """/healthz and /readyz on a port of their own."""
 
-    host: str = Field("127.0.0.1", description="address that probes and metrics listen on")
+    host: str = Field("127.0.0.1", description="address that probes listen on")
     port: int | None = Field(
-        None, ge=1, le=65535, description="unset: none of its own; in dev also on the main port"
+        None, ge=1, le=65535, description="unset: the API's port has them; in dev it always does"
     )
 
 
@@ -198,7 +198,6 @@ class RegistrationSettings(Section):
     )
     code_tries: int = Field(5, ge=1, le=20, description="wrong tries that burn all codes")
     resend_wait_s: float = Field(60, ge=0, description="wait before a mail is sent once more")
-    outstanding: int = Field(3, ge=1, le=10, description="mails whose links are valid at once")
 
 
 class RetentionSettings(Section):

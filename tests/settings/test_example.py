@@ -8,7 +8,7 @@ import pytest
 from notifier.settings.catalogue import ANY, Known, catalogue, find
 from notifier.settings.example import env_example
 from notifier.settings.load import load
-from tests.meta.sources import ROOT
+from tests.meta.sources import ROOT, sources
 
 LINE = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 
@@ -35,6 +35,13 @@ def test_nothing_else_is_named() -> None:
 def test_every_setting_has_a_description(known: Known) -> None:
     assert known.field.description
     assert f"\n# {known.field.description[:40]}" in env_example()
+
+
+@pytest.mark.parametrize("known", catalogue().values(), ids=Known.env_name)
+def test_every_setting_is_read_somewhere(known: Known) -> None:
+    attribute = {"from": "from_"}.get(known.path[-1], known.path[-1])
+    read = re.compile(rf"\.{attribute}\b")
+    assert any(read.search(source.text) for source in sources("notifier"))
 
 
 def test_every_line_that_is_not_a_comment_in_itself_is_commented_out() -> None:
