@@ -7,8 +7,9 @@ rules say, so nothing is scanned twice.
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from typing import Literal, NamedTuple
+
+from notifier.core.references import unescape
 
 Kind = Literal["text", "start", "end", "comment", "raw"]
 

@@ -1,9 +1,9 @@
 """The text version of an HTML mail: what a reader without HTML gets to see."""
 
 import re
-from html import unescape
 
 from notifier.compose.html_tokens import VOID, Token, attributes, tokens
+from notifier.core.references import unescape
 
 _SPACED = re.compile("p|h[1-6]|ul|ol|table|blockquote|pre|hr")
 _BLOCK = re.compile(
@@ -41,7 +41,7 @@ class _Writer:
         self._owed = 0  # line breaks before the next word
         self._gap = False  # a blank before the next word
         self._hidden: list[str] = []  # open tags since, and with, the hidden one
-        self._links: list[tuple[str, int]] = []  # address, and where its text began
+        self._link: tuple[str, int] | None = None  # address, and where its text began
 
     def take(self, token: Token) -> None:
         if self._hidden:
@@ -76,7 +76,8 @@ class _Writer:
             return
         self._break(name)
         if name == "a":
-            self._links.append((found.get("href", ""), len(self._out)))
+            self._end_link()  # links do not nest (HTML §13.2.6.4.7)
+            self._link = (found.get("href", ""), len(self._out))
         elif name == "img":
             self._words(found.get("alt", ""))
         elif name == "li":
@@ -86,14 +87,20 @@ class _Writer:
             self._break(name)
 
     def _close(self, name: str) -> None:
-        if name == "a" and self._links:
-            href, began = self._links.pop()
-            text = "".join(self._out[began:]).strip()
-            bare = href.removeprefix("mailto:")
-            if href.lower().startswith(_LINKED) and text not in (href, bare):
-                self._gap = bool(text)
-                self._words(f"({bare})" if text else bare)
+        if name == "a":
+            self._end_link()
         self._break(name)
+
+    def _end_link(self) -> None:
+        if self._link is None:
+            return
+        href, began = self._link
+        self._link = None
+        text = "".join(self._out[began:]).strip()
+        bare = href.removeprefix("mailto:")
+        if href.lower().startswith(_LINKED) and text not in (href, bare):
+            self._gap = bool(text)
+            self._words(f"({bare})" if text else bare)
 
     def _break(self, name: str) -> None:
         if name == "br":

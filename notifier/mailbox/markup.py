@@ -6,10 +6,11 @@ nothing relies on reading it exactly as a browser does: what is shown is written
 tokens, never copied.
 """
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from notifier.core.references import unescape
 
 MAX_ATTRIBUTES = 200
 
@@ -75,10 +76,10 @@ def tokens(source: str) -> Iterator[Token]:
     while position < len(source):
         opening = source.find("<", position)
         if opening < 0:
-            yield Text(html.unescape(source[position:]))
+            yield Text(unescape(source[position:]))
             return
         if opening > position:
-            yield Text(html.unescape(source[position:opening]))
+            yield Text(unescape(source[position:opening]))
         token, position = _at_angle(source, opening)
         if token is not None:
             yield token
@@ -140,7 +141,7 @@ def _value(source: str, at: int) -> tuple[str, int]:
 
 def _resolved(value: str) -> str:
     """References without their semicolon stay, or `?a=1&copy=2` would lose its parameter."""
-    return _REFERENCE.sub(lambda found: html.unescape(found.group()), value)
+    return _REFERENCE.sub(lambda found: unescape(found.group()), value)
 
 
 def _end_tag(source: str, at: int) -> tuple[Token | None, int]:

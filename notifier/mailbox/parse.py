@@ -13,6 +13,7 @@ from email.parser import BytesHeaderParser
 from email.policy import Compat32
 from typing import TypeVar
 
+from notifier.mailbox.charsets import text_of_bytes
 from notifier.mailbox.records import Person
 
 T = TypeVar("T")
@@ -20,13 +21,17 @@ T = TypeVar("T")
 MAX_DEPTH = 30
 MAX_PARTS = 500
 MAX_LINES = 1_000_000
+MAX_DASHED_LINES = 50_000  # each may begin a part
 MAX_HEADERS = 1000
 MAX_HEADER_CHARS = 64 * 1024
+MAX_PARAMETERS = 200
+MAX_PARAMETER_CHARS = 8 * 1024
 MAX_PEOPLE = 1000
 
 # What `email` raises on crafted input, by trial: it promises to raise nothing.
 _TROUBLE = (
     ValueError,
+    ArithmeticError,
     LookupError,
     TypeError,
     AttributeError,
@@ -36,7 +41,7 @@ _TROUBLE = (
 )
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BREAKS = re.compile(r"\s*[\r\n]+\s*")
+_BREAKS = re.compile(r"(?<!\s)\s*[\r\n]\s*")  # begins at the run's first blank: linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,11 @@ class Mail:
 class _Verbatim(Compat32):
     """compat32 that keeps 8-bit headers readable, where the original puts question marks."""
 
-    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002
-        return value
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        # `email` is quadratic in a header's parameters, and reads them again for each question.
+        if not name.lower().startswith("content-"):
+            return value
+        return ";".join(value[:MAX_PARAMETER_CHARS].split(";", MAX_PARAMETERS)[:MAX_PARAMETERS])
 
 
 _POLICY = _Verbatim()
@@ -102,6 +110,8 @@ def parse(raw: bytes) -> Mail:
 def _message(raw: bytes, problems: list[str]) -> Message:
     if raw.count(b"\n") > MAX_LINES:
         problems.append(f"More than {MAX_LINES:,} lines: only the headers were read.")
+    elif raw.count(b"\n--") > MAX_DASHED_LINES:
+        problems.append(f"More than {MAX_DASHED_LINES:,} parts: only the headers were read.")
     else:
         try:
             message = email.message_from_bytes(raw, policy=_POLICY)
@@ -149,7 +159,9 @@ def _read_headers(message: Message, mail: Mail) -> None:
 
 def _date(value: str) -> datetime:
     date = email.utils.parsedate_to_datetime(value)
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    date.astimezone(UTC)  # raises for one that no clock will show
+    return date
 
 
 def _people(value: str, header: str, problems: list[str]) -> list[Person]:
@@ -182,19 +194,7 @@ def _chunk(chunk: bytes | str, charset: str | None) -> str:
     if charset is None:
         # decode_header hands plain text beside an encoded word over like this.
         return chunk.decode("raw-unicode-escape", "replace")
-    return _charset(chunk, charset)[0]
-
-
-def _charset(content: bytes, charset: str | None) -> tuple[str, bool]:
-    """The text, and whether it was readable in the named charset (UTF-8 when none is)."""
-    try:
-        return content.decode(charset or "utf-8"), True
-    except (LookupError, ValueError):
-        pass
-    try:
-        return content.decode("utf-8"), False
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), False
+    return text_of_bytes(chunk, charset)[0]
 
 
 def _plain(text: str) -> str:
@@ -203,7 +203,7 @@ def _plain(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         errors = "surrogateescape" if _smuggled(text) else "replace"
-        text = _charset(text.encode("utf-8", errors), None)[0]
+        text = text_of_bytes(text.encode("utf-8", errors), None)[0]
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -269,7 +269,7 @@ def _pick_bodies(mail: Mail) -> None:
     for part in mail.parts:
         if part.is_attachment or part.content_type not in {"text/plain", "text/html"}:
             continue
-        text, readable = _charset(part.content, part.charset)
+        text, readable = text_of_bytes(part.content, part.charset)
         if not readable:
             mail.problems.append(f"Part {part.number} is not in the charset that it names.")
         if part.content_type == "text/html" and mail.html is None:

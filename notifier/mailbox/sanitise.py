@@ -41,8 +41,8 @@ _LINK_SCHEMES = ("http:", "https:", "mailto:", "tel:", "sms:", "#")
 _IMAGE_DATA = re.compile(
     r"data:image/(?:png|gif|jpeg|jpg|webp|avif|bmp|svg\+xml)[;,]", re.IGNORECASE
 )
-_CSS_CID = re.compile(r"""url\(\s*(["']?)cid:([^"')\s]+)\1\s*\)""", re.IGNORECASE)
-_CSS_REMOTE = re.compile(r"""url\(\s*["']?\s*(?:https?:)?//""", re.IGNORECASE)
+_CSS_CID = re.compile(r"""url\(\s*+(["']?+)cid:([^"'()\s]++)\1\s*+\)""", re.IGNORECASE)
+_CSS_REMOTE = re.compile(r"""url\(\s*+["']?+\s*+(?:https?:)?//""", re.IGNORECASE)
 _REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 _BLANKS = re.compile(r"[\x00-\x20]+")
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from notifier.mailbox.markup import End, Raw, Start, Text, names, tokens
 from notifier.mailbox.parse import Mail
@@ -12,6 +13,7 @@ SNIPPET_READ_CHARS = 2000
 SUBJECT_CHARS = 2000
 READ_CHARS = 200_000
 LINKS_MAX = 500
+CODES_MAX = 200
 TEMPLATE_HEADERS = ("X-Notifier-Template", "X-Template")
 
 _BLOCKS = names(
@@ -20,6 +22,7 @@ _BLOCKS = names(
 )
 _INVISIBLE = re.compile("[\u200b-\u200f\u034f\u2060\ufeff\u00ad]")
 _SPACE = re.compile(r"\s+")
+_LINE_END = re.compile(r"(?<!\s)\s*\n\s*")  # begins at the run's first blank: linear
 _CODE = re.compile(r"(?<![\w#.,:/@=+%-])(?<!\d )(\d{6}|\d{3}[ -]\d{3})(?![\w/@=%-]|[.,:]\d)")
 _CODE_WORD = re.compile(r"\b(?:code|pin|otp|passcode|password|bestätigungscode)\b", re.IGNORECASE)
 _CODE_REACH = 160
@@ -94,7 +97,7 @@ def text_of(html: str, most_chars: int = READ_CHARS) -> str:
             pieces.append(token.text)
         elif isinstance(token, Start | End) and token.name in _BLOCKS:
             pieces.append("\n")
-    return re.sub(r"\s*\n\s*", "\n", "".join(pieces)).strip()
+    return _LINE_END.sub("\n", "".join(pieces)).strip()
 
 
 def highlights(mail: Mail) -> Highlights:
@@ -103,7 +106,7 @@ def highlights(mail: Mail) -> Highlights:
 
 
 def _code(text: str) -> str | None:
-    found = list(_CODE.finditer(text))
+    found = list(islice(_CODE.finditer(text), CODES_MAX))
     for match in found:
         near = text[max(0, match.start() - _CODE_REACH) : match.end() + _CODE_REACH]
         if _CODE_WORD.search(near):

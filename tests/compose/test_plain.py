@@ -46,7 +46,18 @@ def test_html_reads_as_text(html: str, text: str) -> None:
 
 
 HOSTILE = ["<a ", "<a b='", '<a b="', "<!--", "<!", "<?", "</", "<a b=<", "&", "<div>", "<style>"]
-HOSTILE += ["<a ='>'", "<p hidden>", "<a href=x>", "</p", "<x y=z='", "-->", "<![CDATA["]
+HOSTILE += [
+    "<a>x",
+    "&#1",
+    "9",
+    "<a ='>'",
+    "<p hidden>",
+    "<a href=x>",
+    "</p",
+    "<x y=z='",
+    "-->",
+    "<![CDATA[",
+]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
@@ -54,6 +65,17 @@ HOSTILE += ["<a ='>'", "<p hidden>", "<a href=x>", "</p", "<x y=z='", "-->", "<!
 def test_hostile_html_takes_linear_time(piece: str, tail: str) -> None:
     # Quadratic work on half a million characters would run into the test's time limit.
     html_to_text(piece * (500_000 // len(piece)) + tail)
+
+
+def test_many_links_open_at_once_take_linear_time() -> None:
+    html_to_text("<a href=https://a.b>x" * 50_000 + "</a>" * 50_000)
+
+
+def test_a_reference_may_have_any_number_of_digits() -> None:
+    many = "9" * 5000
+    assert html_to_text(
+        f"a &#{many}; <a href='https://x.org/&#{many};'>b</a> &#{'0' * 5000}65;"
+    ) == ("a \ufffd b (https://x.org/\ufffd) A\n")
 
 
 @settings(deadline=None)

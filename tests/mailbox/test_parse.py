@@ -2,6 +2,7 @@
 
 import base64
 import time
+from datetime import UTC
 
 import pytest
 from hypothesis import given, settings
@@ -102,6 +103,22 @@ HOSTILE = {
     + b"--b\r\n\r\nx\r\n" * 2000,
     "surrogates": "Subject: \udcff\ud800".encode("utf-8", "surrogatepass") + b"\r\n\r\n",
     "forwarded": b"Content-Type: message/rfc822\r\n\r\n" * 400,
+    "a long run of blanks": b"Subject: a" + b" " * 60_000 + b"b\r\n\r\n",
+    "a long number": b"Content-Type: text/html\r\n\r\n&#" + b"9" * 5000 + b";",
+    "blanks between tags": b"Content-Type: text/html\r\n\r\n" + b"<b> " * 50_000,
+    "blanks in a field": b"Content-Type: text/html\r\n\r\n<textarea>" + b" " * 190_000,
+    "quoted semicolons": b'Content-Type: text/plain;a="' + b'\\";' * 200_000 + b"\r\n\r\nx",
+    "only boundaries": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n" * 900_000,
+    "half a pair by utf-7": b"Content-Type: text/plain; charset=utf-7\r\n\r\n+2AA-",
+    "half a pair by python": b"Content-Type: text/html; charset=unicode_escape\r\n\r\n\\ud800",
+    "a quadratic charset": b"Content-Type: text/plain; charset=punycode\r\n\r\n"
+    + b"a" * 400_000
+    + b"-"
+    + b"b" * 400_000,
+    "a year without end": b"Date: Mon, 1 Jan 99999999999999999999 00:00:00 +0000\r\n\r\n",
+    "a zone without end": b"Date: Mon, 1 Jan 2020 00:00:00 -99999999999999999999\r\n\r\n",
+    "the end of time": b"Date: Mon, 31 Dec 9999 23:59:59 -1400\r\n\r\n",
+    "many codes": b"Subject: x\r\n\r\n" + b"x 123456 " * 22_000,
     "two million lines": b"Subject: x\r\n\r\n" + b"\n" * 2_000_000,
 }
 
@@ -111,14 +128,24 @@ def test_hostile_mail_is_read_quickly_and_without_an_error(raw: bytes) -> None:
     began = time.perf_counter()
     mail = parse(raw)
     summary = summarise(mail)
+    highlights(mail)
     for text in (
         summary.subject,
         summary.snippet,
+        mail.text or "",
+        mail.html or "",
         searched_text(mail),
         *dict(mail.headers).values(),
     ):
         text.encode()
+    assert mail.date is None or mail.date.astimezone(UTC)
     assert time.perf_counter() - began < 5
+
+
+def test_a_long_file_name_in_many_segments_is_kept_whole() -> None:
+    segments = "".join(f"; filename*{n}=segment-{n:03}-" for n in range(100))
+    mail = headed(f"Content-Disposition: attachment{segments}")
+    assert mail.parts[0].filename == "".join(f"segment-{n:03}-" for n in range(100))
 
 
 PIECES = [

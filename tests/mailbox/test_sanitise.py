@@ -137,6 +137,11 @@ def test_relative_addresses_never_reach_our_own_pages() -> None:
         '<a b="' * 200_000,
         "</" * 500_000,
         "<a/" * 300_000,
+        "<style>" + "url(cid:" * 200_000,
+        "<style>url(" + " " * 1_000_000,
+        "<style>url(cid:a" + " " * 1_000_000,
+        "<p style='" + "url(" * 400_000 + "'>",
+        "&#" + "9" * 1_000_000,
     ],
     ids=lambda html: html[:8],
 )
