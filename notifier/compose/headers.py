@@ -213,12 +213,18 @@ def _is_plain(value: str) -> bool:
 
 def _longest_token(value: str) -> int:
     """The longest stretch that folding cannot break: a word and the blanks before it."""
-    return max((len(piece) for piece in re.findall(r" *[^ ]+", value)), default=0)
+    return max((len(piece) for piece in _words(value)), default=0)
+
+
+def _words(value: str) -> list[str]:
+    """Each word with the blanks before it; blanks at the end belong to none."""
+    # Without them each match begins where the last ended: a long run is read once, not n times.
+    return re.findall(r" *[^ ]+", value.rstrip(" "))
 
 
 def _fold(name: str, value: str) -> str:
     lines = [f"{name}:"]
-    for index, piece in enumerate(re.findall(r" *[^ ]+", " " + value)):
+    for index, piece in enumerate(_words(" " + value)):
         if index and len(lines[-1]) + len(piece) > FOLD_COLUMNS:
             lines.append(piece)
         else:

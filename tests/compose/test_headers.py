@@ -42,6 +42,13 @@ def decoded(value: str) -> str:
     return str(email.header.make_header(email.header.decode_header(value)))
 
 
+def test_blanks_at_the_end_take_linear_time() -> None:
+    value = "a" + " " * 7999
+    for _ in range(200):
+        assert check_headers({"References": value}) == ()
+        assert draft_header("References", value) == "References: a"
+
+
 HEADER_TEXT = st.text(
     st.one_of(st.characters(), st.sampled_from(' =?_"\\,<>:;@é中👋')), max_size=400
 )
