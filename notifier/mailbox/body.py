@@ -51,13 +51,17 @@ class BodyReader:
 
     def _add(self, block: bytes) -> None:
         self._seen += block
-        self._held += len(block)
-        self._gate.body_bytes += len(block)
+        self._account()
         if self._refusal is None:
             self._refusal = self._too_much()
         if self._refusal is not None:
             # Drained but not kept; the tail is what the end is recognised by.
             del self._seen[: -len(END_OF_DATA)]
+            self._account()
+
+    def _account(self) -> None:
+        self._gate.body_bytes += len(self._seen) - self._held
+        self._held = len(self._seen)
 
     def _too_much(self) -> str | None:
         if len(self._seen) - len(END_OF_DATA) > self._limit:

@@ -252,6 +252,20 @@ async def test_a_client_that_hangs_up_in_the_body_leaves_nothing(box: Mailbox) -
     assert len(await box.all()) == 1
 
 
+async def test_a_refused_body_that_goes_on_keeps_nobody_elses_mail_out(
+    open_box: OpenMailbox,
+) -> None:
+    async with open_box(max_message_bytes=100_000) as box:
+        _, writer = await asyncio.open_connection("127.0.0.1", box.smtp_port)
+        # More than sockets buffer: when it has been taken, most of it has been read.
+        writer.write(conversation(b"x" * 24_000_000)[: -len(b"\r\n.\r\nQUIT\r\n")])
+        await writer.drain()
+        assert any(isinstance(fact, CaptureRefused) for fact in box.facts)
+        await box.send(HEAD)
+        assert len(await box.all()) == 1
+        await shut(writer)
+
+
 async def test_closing_answers_the_mail_being_committed(
     open_box: OpenMailbox, tmp_path: Path
 ) -> None:
