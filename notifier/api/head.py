@@ -21,6 +21,7 @@ class HeadAsGet:
             nonlocal over
             if not over:
                 over = True
+                scope["method"] = "HEAD"  # the server counts the body's bytes by it
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 

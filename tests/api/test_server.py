@@ -127,6 +127,17 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
         stream.close()
 
 
+def test_a_head_is_answered_and_the_connection_goes_on(process: Process) -> None:
+    ask = "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with process.connect() as sock:
+        sock.sendall((ask + ask + last).encode())
+        answer = rest(sock)
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.count(b"content-length: 5\r\n") == 3
+    assert answer.count(b"hello") == 1
+
+
 def test_no_answer_names_the_server_software(process: Process) -> None:
     head = process.talk(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n").lower()
     assert b"404 not found" in head
