@@ -4,6 +4,7 @@ Everything below `/v1` is authenticated before its body is read. A route says by
 which scopes it asks for; a test walks all routes.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,9 +40,7 @@ PUBLIC_MOUNTS: Final = ("/mailbox", "/mailpit")
 
 DEFAULT_PROJECT: Final = "default"
 
-_PROXY_HEADERS: Final = frozenset(
-    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
-)
+_PROXY_MARK: Final = re.compile(rb".*forwarded.*|via|.*(?:client|real|connecting|user)-?ip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +148,7 @@ def keyless_allowed(scope: Scope, frame: Frame) -> bool:
 
 
 def _came_through_a_proxy(scope: Scope) -> bool:
-    return any(
-        name in _PROXY_HEADERS or name.startswith(b"x-forwarded-") for name, _ in scope["headers"]
-    )
+    return any(_PROXY_MARK.fullmatch(name) for name, _ in scope["headers"])
 
 
 def _token(credentials: str) -> str:

@@ -71,4 +71,6 @@ def _matters(scope: Scope) -> bool:
         scope["type"] == "websocket"
         or verb not in _SAFE_METHODS
         or "text/event-stream" in (header(scope, b"accept") or "").lower()
+        # A page that does not say what it wants gets the stream as well.
+        or path.endswith("/events")
     )

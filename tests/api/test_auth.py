@@ -130,6 +130,15 @@ KEYLESS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str], bool]] 
     "X-Forwarded-Host": ({"is_dev": True}, {}, {"X-Forwarded-Host": "localhost"}, False),
     "Forwarded": ({"is_dev": True}, {}, {"Forwarded": "for=127.0.0.1"}, False),
     "Via": ({"is_dev": True}, {}, {"Via": "1.1 proxy"}, False),
+    "X-Forwarded": ({"is_dev": True}, {}, {"X-Forwarded": "for=127.0.0.1"}, False),
+    "Fly-Client-IP": ({"is_dev": True}, {}, {"Fly-Client-IP": "127.0.0.1"}, False),
+    "CF-Connecting-IP": ({"is_dev": True}, {}, {"CF-Connecting-IP": "127.0.0.1"}, False),
+    "X-Original-Forwarded-For": (
+        {"is_dev": True},
+        {},
+        {"X-Original-Forwarded-For": "127.0.0.1"},
+        False,
+    ),
     "X-Real-IP": ({"is_dev": True}, {}, {"X-Real-IP": "127.0.0.1"}, False),
     "behind a trusted proxy": (
         {"is_dev": True, "http": {"trusted_proxies": ["127.0.0.1"]}},

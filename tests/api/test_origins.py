@@ -55,6 +55,15 @@ async def test_a_stream_is_guarded_though_it_is_a_get() -> None:
     assert_problem(answer, 403, "origin_not_allowed")
 
 
+@pytest.mark.parametrize("path", ["/mailbox/events", "/v1/events"])
+async def test_a_stream_is_guarded_though_the_page_does_not_say_that_it_wants_one(
+    path: str,
+) -> None:
+    async with dev().client() as http:
+        answer = await http.get(path, headers={**FOREIGN, "Accept": "*/*"})
+    assert_problem(answer, 403, "origin_not_allowed")
+
+
 async def test_a_link_from_elsewhere_may_lead_to_a_page() -> None:
     async with dev().client() as http:
         assert (
