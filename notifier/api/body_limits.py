@@ -1,6 +1,7 @@
 """Bounds on a request's body in size and time, kept while it arrives and before it is parsed."""
 
 import asyncio
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,9 +10,15 @@ from notifier.api.refusals import BodyTooLarge, TooSlow
 from notifier.api.wire import header
 from notifier.core.errors import Refused
 
+CONFIRM_BYTES: Final = 16 * 1024
+
 
 class BodyLimits:
-    """Answers 413 to more than `max_bytes`, announced or sent, and 408 after `timeout_s`."""
+    """Answers 413 to more than `max_bytes`, announced or sent, and 408 after `timeout_s`.
+
+    `/confirm` faces the internet and asks for no key: a token's form is all it takes,
+    `CONFIRM_BYTES` at most.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app = app
@@ -23,13 +30,19 @@ class BodyLimits:
         announced = body_length(scope) if scope["type"] == "http" else 0
         if announced == 0:
             await self._app(scope, receive, send)
-        elif announced is not None and announced > self._max_bytes:
-            await send_problem(BodyTooLarge(self._max_bytes), scope, receive, send)
+            return
+        limit = self._limit(scope["path"])
+        if announced is not None and announced > limit:
+            await send_problem(BodyTooLarge(limit), scope, receive, send)
         else:
-            await self._measured(scope, receive, send)
+            gate = _Gate(receive, limit, self._timeout_s)
+            await self._measured(scope, gate, send)
 
-    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate = _Gate(receive, self._max_bytes, self._timeout_s)
+    def _limit(self, path: str) -> int:
+        small = path == "/confirm" or path.startswith("/confirm/")
+        return min(CONFIRM_BYTES, self._max_bytes) if small else self._max_bytes
+
+    async def _measured(self, scope: Scope, gate: "_Gate", send: Send) -> None:
         answered = False
 
         async def unless_shut(message: Message) -> None:
@@ -45,7 +58,7 @@ class BodyLimits:
             if error is not gate.shut:
                 raise
         if gate.shut is not None and not answered:
-            await send_problem(gate.shut, scope, receive, send)
+            await send_problem(gate.shut, scope, gate.receive, send)
 
 
 class _Gate:

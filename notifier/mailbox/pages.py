@@ -30,7 +30,7 @@ PAGE_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-Before = Annotated[int | None, Query(ge=1)]
+Before = Annotated[int | None, Query(ge=1, lt=2**63)]  # what SQLite can compare
 _STATIC_TYPES = {
     "mailbox.css": "text/css; charset=utf-8",
     "mailbox.js": "text/javascript; charset=utf-8",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from notifier.api.body_limits import CONFIRM_BYTES
 from notifier.api.limiter import Limiter
 from tests.api.door import JSON, assert_problem, dev
 
@@ -58,6 +59,15 @@ async def test_nothing_is_read_beyond_the_limit() -> None:
     async with dev(max_body_bytes=LIMIT).client() as http:
         assert_problem(await http.post("/v1/things", content=endless(), headers=JSON), 413)
     assert read == 3000
+
+
+async def test_what_asks_for_no_key_takes_little() -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with dev().client() as http:
+        fits = await http.post("/confirm", content=b"t=" + b"a" * 1000, headers=kind)
+        assert fits.status_code == 200
+        for content in (b"t=" + b"a" * CONFIRM_BYTES, chunks(b"t=", b"a" * CONFIRM_BYTES)):
+            assert_problem(await http.post("/confirm", content=content, headers=kind), 413)
 
 
 async def test_a_form_is_bounded_too() -> None:

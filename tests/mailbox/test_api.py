@@ -212,6 +212,11 @@ BAD: list[tuple[str, str, object, int]] = [
 ]
 
 
+@pytest.mark.parametrize("before", ["0", str(2**63), "9" * 40])
+async def test_a_place_that_no_mail_can_have_is_422(web: httpx2.AsyncClient, before: str) -> None:
+    assert (await web.get("/mailbox", params={"before": before})).status_code == 422
+
+
 @pytest.mark.parametrize(("method", "path", "body", "status"), BAD)
 async def test_bad_input_is_refused_and_deletes_nothing(
     box: Mailbox, web: httpx2.AsyncClient, method: str, path: str, body: object, status: int
