@@ -203,7 +203,7 @@ def make_venv():
                 " again.".format(name, *sys.version_info[:2])
             )
     if os.path.lexists(str(VENV)):
-        say("Making .venv anew: it is broken, unfinished or for another Python ...")
+        say("Making .venv anew: it is broken, unfinished, without pip or for another Python ...")
         if VENV.is_dir() and not VENV.is_symlink():
             shutil.rmtree(str(VENV))
         else:
@@ -288,7 +288,8 @@ def in_words(error):
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK
     forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-    return "{}{}.".format(error, ": make it writable for you" if forbidden else "")
+    what = "{}: {}".format(error.filename, error.strerror) if error.filename else str(error)
+    return "{}{}.".format(what, ": make it writable for you" if forbidden else "")
 
 
 def say(sentence):

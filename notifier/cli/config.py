@@ -25,7 +25,10 @@ app = typer.Typer(
 
 @app.command(epilog=example("notifier config show", "notifier config show --dev --json"))
 def show(*, dev: Dev = False, as_json: AsJson = False) -> None:
-    """Print every setting, its value and where that comes from; secrets are masked."""
+    """Print every setting, its value and its source.
+
+    Secrets are masked.
+    """
     rows = list(effective(load_here(is_dev=dev, purpose="manage")))
     if as_json:
         put_json([{"name": r.name, "value": r.value, "source": r.source} for r in rows])
@@ -35,7 +38,10 @@ def show(*, dev: Dev = False, as_json: AsJson = False) -> None:
 
 @app.command(epilog=example("notifier config check", "notifier config check --dev --json"))
 def check(*, dev: Dev = False, as_json: AsJson = False) -> None:
-    """Say everything that would keep Notifier from starting; exit code 2 if there is anything."""
+    """Say what would keep Notifier from starting.
+
+    The exit code is 2 if there is anything.
+    """
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     try:
@@ -51,7 +57,10 @@ def check(*, dev: Dev = False, as_json: AsJson = False) -> None:
 
 @app.command("example", epilog=example("notifier config example > .env"))
 def print_example() -> None:
-    """Print every setting with its default and a description, as `.env.example` has them."""
+    """Print every setting with its default.
+
+    With descriptions, as `.env.example` has them.
+    """
     for line in env_example().splitlines():
         put(line)
 

@@ -55,10 +55,9 @@ class Door:
             with error:
                 raise _refusal(error.code, error.read(_MOST_BYTES)) from None
         except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)
             raise Unavailable(
-                f"nothing usable answers at {self.url} ({reason}): start it with `notifier dev`,"
-                " or say where it is with --url"
+                f"nothing usable answers at {self.url} ({_reason(error)}): start it with "
+                "`notifier dev`, or say where it is with --url"
             ) from None
 
     def _opener(self) -> urllib.request.OpenerDirector:
@@ -76,6 +75,12 @@ class Door:
         if not isinstance(found, dict) or "id" not in found:
             raise Unavailable(f"what answers at {self.url} is not Notifier: name it with --url")
         return found
+
+
+def _reason(error: Exception) -> object:
+    """In a few words; `URLError` wraps what the operating system said."""
+    cause = getattr(error, "reason", error)
+    return getattr(cause, "strerror", None) or cause
 
 
 def _refusal(status: int, content: bytes) -> Refused | Unavailable:

@@ -87,7 +87,10 @@ class NewKey:
 )
 @taking(NewKey)
 def create(new: NewKey) -> None:
-    """Make a key and print it, this once: only its SHA-256 is kept."""
+    """Make a key and print it, this once.
+
+    Only its SHA-256 is kept.
+    """
     scopes, domains, expires_at = _checked(new, datetime.now(UTC))
     if new.print_only:
         put(mint(os.urandom(ENTROPY_BYTES), new.route).plaintext)
@@ -105,8 +108,8 @@ def create(new: NewKey) -> None:
         put_json({"key": plaintext, **_json(key)})
         return
     put(plaintext)
-    may = ", ".join(sorted(key.scopes))
-    say(f"The key {key.name} ({key.id}) may {may}. Keep it: it is not shown again.")
+    scopes_text = ", ".join(sorted(key.scopes))
+    say(f"The key {key.name} ({key.id}) has the scopes {scopes_text}. It is not shown again.")
 
 
 @app.command(
@@ -120,7 +123,10 @@ def list_keys(
     dev: Dev = False,
     as_json: AsJson = False,
 ) -> None:
-    """List keys, oldest first, revoked ones too; those that settings declare are not among them."""
+    """List keys, oldest first, revoked ones too.
+
+    Those that settings declare (NOTIFIER_KEYS__<NAME>__SECRET) are not among them.
+    """
     with open_keys(load_here(is_dev=dev, purpose="manage").settings) as desk:
         keys = desk.list(project)
     if as_json:

@@ -21,7 +21,7 @@ Host = Annotated[
 ]
 Port = Annotated[
     int | None,
-    typer.Option(help="Port of API and inbox (NOTIFIER_HTTP__PORT).", show_default="8000"),
+    typer.Option(help="Port to listen on (NOTIFIER_HTTP__PORT).", show_default="8000"),
 ]
 SmtpPort = Annotated[
     int | None,

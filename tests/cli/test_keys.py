@@ -14,7 +14,7 @@ def test_the_key_alone_is_data(run: Run) -> None:
     outcome = run("keys", "create", "shop")
     assert outcome.code == 0
     assert route_of(outcome.out.strip()) == "live"
-    assert "may read, registrations, send, templates" in outcome.err
+    assert "has the scopes read, registrations, send, templates" in outcome.err
 
 
 def test_a_key_is_made_as_it_was_asked_for(run: Run) -> None:
