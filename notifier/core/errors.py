@@ -95,9 +95,7 @@ class RateLimited(Refused):
 
     code = "rate_limited"
 
-    def __init__(
-        self, detail: str, *, limit: int, window_s: int, retry_after_s: int
-    ) -> None:
+    def __init__(self, detail: str, *, limit: int, window_s: int, retry_after_s: int) -> None:
         super().__init__(detail)
         self.limit = limit
         self.window_s = window_s
@@ -109,9 +107,7 @@ class Unavailable(NotifierError):
 
     code = "unavailable"
 
-    def __init__(
-        self, detail: str, *, code: str | None = None, retry_after_s: int = 1
-    ) -> None:
+    def __init__(self, detail: str, *, code: str | None = None, retry_after_s: int = 1) -> None:
         super().__init__(detail, code=code)
         self.retry_after_s = retry_after_s
 

@@ -175,7 +175,7 @@ class DispatchSettings(Section):
     seats: int = Field(20, ge=1, le=1000, description="mails under way at once")
     lease_s: float = Field(30, gt=1, description="a dead worker's mail is free again after it")
     poll_s: float = Field(2, gt=0, description="longest pause between two looks at the queue")
-    attempts: int = Field(12, ge=1, description="tries that reached MAIL before `failed`")
+    attempts: int = Field(25, ge=1, description="tries that reached MAIL before `failed`")
     backoff_first_s: float = Field(30, gt=0, description="wait after the first failed try")
     backoff_max_s: float = Field(7200, gt=0, description="longest wait between two tries")
     life_s: float = Field(86400, gt=0, description="default life of a message")

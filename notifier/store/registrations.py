@@ -190,7 +190,11 @@ def _lock_address(connection: Connection, own: Registration) -> Mapping[str, Any
             registration.c.code_tries,
             registration.c.expires_at,
         )
-        .where(registration.c.project == own.project, registration.c.email_key == own.email_key)
+        .where(
+            registration.c.project == own.project,
+            registration.c.email_key == own.email_key,
+            registration.c.route == own.route,
+        )
         .order_by(registration.c.id)
         .with_for_update()
     )
@@ -246,6 +250,7 @@ def _settle(connection: Connection, item: Confirm, siblings: Sequence[str]) -> N
         _KNOWN,
         {
             "project": item.registration.project,
+            "route": item.registration.route,
             "email_key": item.registration.email_key,
             "registration_id": item.registration.id,
             "confirmed_at": item.now,

@@ -266,6 +266,7 @@ confirmed_address = Table(
     "confirmed_address",
     metadata,
     Column("project", _Project, primary_key=True),
+    Column("route", String(4), primary_key=True, comment="a test does not make a person known"),
     Column("email_key", String(320), primary_key=True),
     Column("registration_id", _Id, nullable=False),
     Column("confirmed_at", Instant, nullable=False),

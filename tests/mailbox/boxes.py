@@ -70,8 +70,9 @@ async def serving(house: House) -> AsyncIterator[str]:
     app.include_router(house.router)
     app.add_exception_handler(NotifierError, on_notifier_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
+    # No logging of its own: that would stay for the tests that follow.
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=5
+        app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=5
     )
     server = uvicorn.Server(config)
     # Signals stay with pytest.

@@ -199,3 +199,14 @@ async def test_a_burnt_mail_of_a_pending_registration_confirms_by_no_code(world:
     with writing(world.store.database) as connection:
         connection.execute(update(registration_mail).values(burnt_at=world.now))
     assert await answer(world, new, CODE) is Answer.CODE_WRONG
+
+
+async def test_a_test_keys_confirmation_leaves_the_live_address_unknown(world: World) -> None:
+    live = await sign_up(world)
+    rehearsed = replace(new_registration(world, live.email), token_sha256="t" * 64)
+    rehearsed = replace(rehearsed, registration=replace(rehearsed.registration, route="test"))
+    await world.store.write(REGISTER, rehearsed)
+    assert await answer(world, rehearsed.registration) == Answer.CONFIRMED
+    assert await status(world, live) == "pending"
+    assert await answer(world, live) == Answer.CONFIRMED
+    assert await count_confirmed(world) == (2, 2, 2)

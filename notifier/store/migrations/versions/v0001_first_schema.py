@@ -46,10 +46,16 @@ def upgrade() -> None:
     op.create_table(
         "confirmed_address",
         sa.Column("project", sa.String(length=64), nullable=False),
+        sa.Column(
+            "route",
+            sa.String(length=4),
+            nullable=False,
+            comment="a test does not make a person known",
+        ),
         sa.Column("email_key", sa.String(length=320), nullable=False),
         sa.Column("registration_id", sa.String(length=36), nullable=False),
         sa.Column("confirmed_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("project", "email_key"),
+        sa.PrimaryKeyConstraint("project", "route", "email_key"),
     )
     op.create_table(
         "content",
