@@ -287,9 +287,8 @@ def in_words(error):
     """The sentence for an operating system's error."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK
-    forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-    what = "{}: {}".format(error.filename, error.strerror) if error.filename else str(error)
-    return "{}{}.".format(what, ": make it writable for you" if forbidden else "")
+    said = re.sub(r"^\[.*?\] ", "", str(error))
+    return said + (": make it writable." if error.errno in (errno.EACCES, errno.EROFS) else ".")
 
 
 def say(sentence):
