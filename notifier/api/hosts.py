@@ -17,9 +17,9 @@ from notifier.api.problems import send_problem
 from notifier.api.refusals import HostNotAllowed
 from notifier.api.wire import LOOPBACK_NAMES, headers, split_authority
 from notifier.settings import Settings
+from notifier.settings.loopback import WILDCARDS
 
 _SHAPE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})
 _REFUSAL: Final = (
     "This service does not answer to that Host. "
     "If it should, its operator adds the name to NOTIFIER_HTTP__ALLOWED_HOSTS."
@@ -66,7 +66,7 @@ def allowed_hosts(settings: Settings, *, any_address: bool = False) -> AllowedHo
     """Loopback's names, the address bound, `PUBLIC_URL`'s host and `HTTP__ALLOWED_HOSTS`."""
     names = set(LOOPBACK_NAMES)
     names |= {split_authority(h)[0] for h in settings.http.allowed_hosts}
-    if settings.http.host not in _WILDCARDS:
+    if settings.http.host not in WILDCARDS:
         names.add(settings.http.host.lower())
     if settings.public_url:
         names.add((urlsplit(settings.public_url).hostname or "").lower())

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -73,11 +74,6 @@ class Dispatcher(Generic[Job]):
         self._seated: dict[asyncio.Task[None], tuple[Job, Lease]] = {}
         self._seat_freed = asyncio.Event()
 
-    @property
-    def seats_taken(self) -> int:
-        """Jobs under way."""
-        return len(self._seated)
-
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let what is under way finish within the grace."""
         stopping = asyncio.create_task(stop.wait())
@@ -124,7 +120,8 @@ class Dispatcher(Generic[Job]):
         job, _ = self._seated.pop(task)
         self._seat_freed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._observe(WorkAbandoned(job=type(job).__name__, error=repr(error)))
+            trace = "".join(traceback.format_exception(error, limit=-30))
+            self._observe(WorkAbandoned(type(job).__name__, type(error).__qualname__, trace))
 
     async def _idle(self) -> None:
         """Until the bell, the next due time or the poll, whichever is first."""

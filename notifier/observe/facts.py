@@ -231,10 +231,14 @@ class StoreAway(Fact):
 
 @dataclass(frozen=True, slots=True)
 class WorkAbandoned(Fact):
-    """A bug of ours ended a job without an outcome; its lease runs out and it is tried again."""
+    """A bug of ours ended a job without an outcome; its lease runs out and it is tried again.
+
+    `traceback` is the only place that tells of it.
+    """
 
     event: ClassVar[str] = "work.abandoned"
     level: ClassVar[Level] = "error"
 
     job: str
     error: str
+    traceback: str

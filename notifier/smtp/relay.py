@@ -1,5 +1,6 @@
 """One relay: its connections, its state, and one try of one mail."""
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase, Reply
 from notifier.core.verdict import SEVERAL, Action, Verdict, refused_at_mail, verdict
 from notifier.observe.facts import masked
 from notifier.settings.relay import RelayTarget
+from notifier.settings.sections import RelaySettings
 from notifier.smtp.breaker import Breaker, State, Ticket
 from notifier.smtp.client import Client
 from notifier.smtp.parcel import Parcel
@@ -66,18 +68,6 @@ class Relay:
             if not settled:
                 self.breaker.abandoned(ticket)
 
-    def deadline_s(self, size_bytes: int) -> float:
-        """The longest time one try can take, from the time limits of its phases.
-
-        Two connections may be opened (a parked one may be dead): banner, EHLO twice, STARTTLS,
-        AUTH in up to two steps, RSET, MAIL and RCPT each have the command's limit.
-        """
-        limits = self.target.limits
-        blocks = size_bytes // BLOCK_BYTES + 1
-        opening = limits.connect_timeout_s + 6 * limits.command_timeout_s
-        envelope = 3 * limits.command_timeout_s + limits.data_timeout_s
-        return opening + 2 * envelope + blocks * limits.block_timeout_s + limits.dot_timeout_s
-
     async def aclose(self) -> None:
         """Close all connections."""
         self.breaker.close()
@@ -111,14 +101,19 @@ class Relay:
         """One mail over one connection, which is opened first if need be."""
         left_open = False
         try:
-            if not client.is_connected:
-                failed = await client.open()
-                if failed is not None:
-                    return failed
-            client.mails += 1
-            outcome = await deliver(client, parcel)
+            # What a relay can hold up ends by its phase's own limit. Should anything else hang,
+            # its lease would be renewed for ever.
+            async with asyncio.timeout(deadline_s(self.target.limits, parcel.size_bytes)):
+                if not client.is_connected:
+                    failed = await client.open()
+                    if failed is not None:
+                        return failed
+                client.mails += 1
+                outcome = await deliver(client, parcel)
             left_open = True
             return outcome
+        except TimeoutError:
+            return client.failed(TimeoutError("longer than all phases together may take"))
         finally:
             if left_open:
                 self.pool.give(client)
@@ -153,6 +148,18 @@ class Relay:
         unopened = not result.reached_mail and not self.pool.has_open
         reason = describe(result.outcome)
         self.breaker.failed(ticket, reason, state=state, at_once=paused or unopened)
+
+
+def deadline_s(limits: RelaySettings, size_bytes: int) -> float:
+    """The longest time a mail of so many bytes can take over one connection that is opened for it.
+
+    Banner, EHLO twice, STARTTLS, AUTH in up to two steps, RSET, MAIL and RCPT each have the
+    command's limit.
+    """
+    blocks = size_bytes // BLOCK_BYTES + 1
+    opening = limits.connect_timeout_s + 6 * limits.command_timeout_s
+    envelope = 3 * limits.command_timeout_s + limits.data_timeout_s
+    return opening + envelope + blocks * limits.block_timeout_s + limits.dot_timeout_s
 
 
 def describe(outcome: Outcome) -> str:

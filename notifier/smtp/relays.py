@@ -140,10 +140,6 @@ class Relays:
         """How each relay does, in the order of the settings."""
         return [relay.breaker.health for relay in self._relays]
 
-    def deadline_s(self, route: Route, size_bytes: int) -> float:
-        """The longest time one `send` of so many bytes can take once it has a connection's seat."""
-        return sum(relay.deadline_s(size_bytes) for relay in self._routes[route])
-
     async def aclose(self) -> None:
         """Close all connections, the parked ones with QUIT; takes at most a few seconds."""
         await asyncio.gather(*(relay.aclose() for relay in self._relays))

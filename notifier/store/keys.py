@@ -22,14 +22,12 @@ _COLUMNS = (
     api_key.c.expires_at,
     api_key.c.revoked_at,
 )
-_FIND = select(*_COLUMNS).where(
-    api_key.c.sha256 == bindparam("digest"), api_key.c.revoked_at.is_(None)
-)
+_FIND = select(*_COLUMNS).where(api_key.c.sha256 == bindparam("digest"))
 _INSERT = insert_once(api_key).returning(api_key.c.id)
 
 
 def find_key(connection: Connection, digest: str) -> ApiKey | None:
-    """The key with this SHA-256, unless it was revoked. It may have expired."""
+    """The key with this SHA-256. It may have been revoked, or have expired."""
     row = connection.execute(_FIND, {"digest": digest}).first()
     return None if row is None else _key(row)
 
