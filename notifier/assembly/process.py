@@ -55,7 +55,7 @@ _now = partial(datetime.now, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every role stands on."""
+    """What every role stands on. `delivers`: False where the delivery is left to workers."""
 
     role: Role
     settings: Settings
@@ -63,6 +63,7 @@ class Ground:
     new_id: IdSource
     observe: Observer
     stop: asyncio.Event
+    delivers: bool
 
 
 def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
@@ -78,9 +79,9 @@ def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
         if role != "mailbox":
             _prepare_schema(settings, observe)
         new_id = IdSource(_now, os.urandom)
-        ground = Ground(role, settings, sockets, new_id, observe, asyncio.Event())
+        ground = Ground(role, settings, sockets, new_id, observe, asyncio.Event(), dispatch)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_live(ground, dispatch=dispatch))
+            return runner.run(_live(ground))
 
 
 def migrate(settings: Settings) -> MigrationReport:
@@ -109,10 +110,10 @@ def _prepare_schema(settings: Settings, observe: Observer) -> None:
         observe(SchemaMigrated(report.before, report.after))
 
 
-async def _live(ground: Ground, *, dispatch: bool) -> int:
+async def _live(ground: Ground) -> int:
     with stop_on_signals(ground.stop):
         async with AsyncExitStack() as stack:
-            work = await _open(stack, ground, dispatch=dispatch)
+            work = await _open(stack, ground)
             async with asyncio.TaskGroup() as group:
                 for one in work:
                     group.create_task(_stopping_at_its_end(one, ground.stop))
@@ -127,9 +128,7 @@ async def _stopping_at_its_end(work: Awaitable[None], stop: asyncio.Event) -> No
         stop.set()
 
 
-async def _open(
-    stack: AsyncExitStack, ground: Ground, *, dispatch: bool
-) -> list[Coroutine[Any, Any, None]]:
+async def _open(stack: AsyncExitStack, ground: Ground) -> list[Coroutine[Any, Any, None]]:
     """Open everything the role needs; returns what then runs until `stop`."""
     house = None
     if ground.role in _CAPTURES:
@@ -143,7 +142,7 @@ async def _open(
     targets = relay_targets(ground.settings, capture_port=ground.sockets.smtp_port)
     delivery = await stack.enter_async_context(open_delivery(desk, targets))
     work = [desk.store.keep_time(ground.stop)]
-    if dispatch:
+    if ground.delivers:
         work.append(delivery.run(ground.stop))
     if ground.role == "worker":
         return [*work, *_ops(ground, _frame(ground, desk, delivery, {}))]
@@ -213,7 +212,9 @@ def _frame(ground: Ground, desk: Desk, delivery: Delivery, given: dict[str, ApiK
         now=_now,
         new_id=ground.new_id,
         port=ground.sockets.http_port,
-        health=partial(health_of, desk.store, delivery.relays, ground.stop),
+        health=partial(
+            health_of, desk.store, delivery.relays if ground.delivers else None, ground.stop
+        ),
         find_key=known.find,
         state={DESK: desk, RING: delivery.ring},
     )

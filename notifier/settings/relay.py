@@ -14,7 +14,8 @@ class RelayTarget:
 
     `tls`: `implicit` (smtps), `required` (STARTTLS or nothing), `opportunistic` (STARTTLS when
     offered), `none`. `captures`: a 250 from it means `captured`, not `sent`. `limits` holds
-    timeouts and pool bounds. `repr()` shows no password.
+    timeouts and pool bounds. `stands_in`: one that captures takes live mail too where no relay is
+    configured; it is final there, so that is for dev alone. `repr()` shows no password.
     """
 
     name: str
@@ -25,6 +26,7 @@ class RelayTarget:
     password: str | None
     captures: bool
     limits: RelaySettings
+    stands_in: bool = True
 
     def __repr__(self) -> str:
         return f"RelayTarget({self.name}, {self.host}:{self.port}, tls={self.tls})"

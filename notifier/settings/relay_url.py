@@ -34,7 +34,7 @@ def relay_targets(settings: Settings, *, capture_port: int | None) -> tuple[Rela
         raise Misconfigured("A relay's settings cannot be used.", problems=problems)
     if capture_port is not None:
         url = SmtpUrl("127.0.0.1", capture_port, "none", None, None)
-        found.append(_target(CAPTURE, url, RelaySettings()))
+        found.append(_target(CAPTURE, url, RelaySettings(), stands_in=True))
     return tuple(found)
 
 
@@ -76,7 +76,7 @@ class _Given:
                 "is not on this machine, and in dev no mail may leave it. Use a relay on 127.0.0.1"
                 " or none; to send to real people set NOTIFIER_DEV__SEND_FOR_REAL=true."
             )
-        return _target(self.name, url, self.limits)
+        return _target(self.name, url, self.limits, stands_in=settings.is_dev)
 
     def _url(self, text: str) -> SmtpUrl:
         if self.setting == _CAPTURE_SETTING:
@@ -113,7 +113,7 @@ def _given(settings: Settings, *, with_capture: bool) -> Iterator[_Given]:
         yield _Given(CAPTURE, _CAPTURE_SETTING, RelaySettings(url=settings.capture_url))
 
 
-def _target(name: str, url: SmtpUrl, limits: RelaySettings) -> RelayTarget:
+def _target(name: str, url: SmtpUrl, limits: RelaySettings, *, stands_in: bool) -> RelayTarget:
     return RelayTarget(
         name=name,
         host=url.host,
@@ -123,4 +123,5 @@ def _target(name: str, url: SmtpUrl, limits: RelaySettings) -> RelayTarget:
         password=url.password,
         captures=name == CAPTURE,
         limits=limits,
+        stands_in=stands_in,
     )

@@ -232,7 +232,9 @@ class Settings(Section):
     secret_key: tuple[SecretStr, ...] = Field(
         (), description="seals secrets, newest first, older ones still open; needed outside dev"
     )
-    capture_url: SecretStr | None = Field(None, description="capture server outside dev")
+    capture_url: SecretStr | None = Field(
+        None, description="capture server for test keys' mail outside dev"
+    )
     smtp_url: SecretStr | None = Field(None, exclude=True)
     http: HttpSettings = HttpSettings()
     database: DatabaseSettings = DatabaseSettings()

@@ -83,7 +83,7 @@ class Relays:
         capturing = tuple(relay for relay in self._relays if relay.target.captures)
         real = tuple(relay for relay in self._relays if not relay.target.captures)
         self._routes: dict[Route, tuple[Relay, ...]] = {
-            "live": real or capturing,
+            "live": real or tuple(relay for relay in capturing if relay.target.stands_in),
             "test": capturing,
         }
 

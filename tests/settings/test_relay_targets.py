@@ -89,6 +89,7 @@ def test_a_broken_smtp_url_is_named() -> None:
 def test_the_own_capture_server_comes_last() -> None:
     found = targets({"NOTIFIER_RELAYS__Z__URL": ELSEWHERE}, capture_port=1025)
     assert found[-1].captures
+    assert found[-1].stands_in
     assert (found[-1].name, found[-1].host, found[-1].port) == ("capture", "127.0.0.1", 1025)
     assert (found[-1].tls, found[-1].username) == ("none", None)
 
@@ -99,7 +100,7 @@ def test_the_own_capture_server_comes_last() -> None:
 )
 def test_a_capture_server_elsewhere_needs_no_tls(url: str, port: int, tls: str) -> None:
     (target,) = targets({"NOTIFIER_CAPTURE_URL": url})
-    assert (target.name, target.captures) == ("capture", True)
+    assert (target.name, target.captures, target.stands_in) == ("capture", True, False)
     assert (target.host, target.port, target.tls) == ("mailbox", port, tls)
 
 

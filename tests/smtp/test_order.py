@@ -1,6 +1,7 @@
 """Which relay a mail goes to."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -131,6 +132,16 @@ async def test_live_mail_is_captured_where_nothing_else_is_configured() -> None:
             attempt = await sender.send()
         assert attempt.captures
         assert len(capture.accepted) == 1
+
+
+async def test_live_mail_waits_where_a_capturing_relay_does_not_stand_in() -> None:
+    async with ScriptedSmtp() as capture:
+        target = replace(capture.target("capture", captures=True, **LONG), stands_in=False)
+        async with desk(target) as sender:
+            assert not sender.relays.is_usable("live")
+            attempt = await sender.send()
+        assert capture.connections == []
+    assert short(attempt.outcome) == "connect no_relay_usable"
 
 
 async def test_test_mail_without_a_capturing_relay_is_not_sent_anywhere() -> None:
