@@ -1,6 +1,7 @@
 """Fixtures for every room."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from notifier.settings.sections import DatabaseSettings
+from notifier.store.migrate import migrate
 from tests.support.postgres import fresh_database, postgres_server
 
 
@@ -40,12 +42,39 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database that others are copied from: ten times as fast."""
+    with fresh_database(postgres_url) as url:
+        migrate(DatabaseSettings(url=SecretStr(url)), Path())
+        yield url.rpartition("/")[2].partition("?")[0]
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a migrated database."""
+    file = tmp_path_factory.mktemp("migrated") / "notifier.db"
+    migrate(DatabaseSettings(url=SecretStr(f"sqlite:///{file}")), file.parent)
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
-    """Settings for an empty database, once for each of the two."""
+    """Settings for a database with the schema and no rows, once for each of the two."""
+    if request.param == "sqlite":
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), tmp_path / "notifier.db")
+        yield DatabaseSettings(url=SecretStr(f"sqlite:///{tmp_path}/notifier.db"))
+        return
+    template: str = request.getfixturevalue("migrated_postgres")
+    with fresh_database(request.getfixturevalue("postgres_url"), template) as url:
+        yield DatabaseSettings(url=SecretStr(url))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
+    """Settings for a database without tables, once for each of the two."""
     if request.param == "sqlite":
         yield DatabaseSettings(url=SecretStr(f"sqlite:///{tmp_path}/notifier.db"))
         return
-    server: str = request.getfixturevalue("postgres_url")
-    with fresh_database(server) as url:
+    with fresh_database(request.getfixturevalue("postgres_url")) as url:
         yield DatabaseSettings(url=SecretStr(url))

@@ -34,8 +34,8 @@ print(migrate(DatabaseSettings(url=SecretStr(sys.argv[1])), Path()).changed)
 
 
 @pytest.fixture
-def opened(database: DatabaseSettings, tmp_path: Path) -> Iterator[Database]:
-    with standalone(database_url(database, tmp_path), database) as one:
+def opened(empty_database: DatabaseSettings, tmp_path: Path) -> Iterator[Database]:
+    with standalone(database_url(empty_database, tmp_path), empty_database) as one:
         yield one
 
 
@@ -45,9 +45,11 @@ def execute(database: Database, *statements: str) -> None:
             connection.execute(text(statement))
 
 
-def test_an_empty_database_is_migrated_once(database: DatabaseSettings, tmp_path: Path) -> None:
-    assert migrate(database, tmp_path) == MigrationReport(None, HEAD)
-    assert migrate(database, tmp_path).changed is False
+def test_an_empty_database_is_migrated_once(
+    empty_database: DatabaseSettings, tmp_path: Path
+) -> None:
+    assert migrate(empty_database, tmp_path) == MigrationReport(None, HEAD)
+    assert migrate(empty_database, tmp_path).changed is False
 
 
 def test_the_newest_script_is_head() -> None:
@@ -63,17 +65,17 @@ def test_the_newest_script_is_head() -> None:
 
 
 def test_the_migrated_schema_is_what_statements_are_written_against(
-    database: DatabaseSettings, tmp_path: Path, opened: Database
+    empty_database: DatabaseSettings, tmp_path: Path, opened: Database
 ) -> None:
-    migrate(database, tmp_path)
+    migrate(empty_database, tmp_path)
     with opened.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_of_several_starters_one_migrates_and_all_go_on(database: DatabaseSettings) -> None:
-    assert database.url is not None
-    command = [sys.executable, "-c", _START, database.url.get_secret_value()]
+def test_of_several_starters_one_migrates_and_all_go_on(empty_database: DatabaseSettings) -> None:
+    assert empty_database.url is not None
+    command = [sys.executable, "-c", _START, empty_database.url.get_secret_value()]
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
     starters = [
         subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root) for _ in range(4)
@@ -91,7 +93,7 @@ def test_of_several_starters_one_migrates_and_all_go_on(database: DatabaseSettin
 
 @pytest.mark.parametrize("step", [migrate, wait_until_current])
 def test_a_database_of_somebody_elses_is_refused_and_left_alone(
-    database: DatabaseSettings, tmp_path: Path, opened: Database, step: type
+    empty_database: DatabaseSettings, tmp_path: Path, opened: Database, step: type
 ) -> None:
     execute(
         opened,
@@ -100,49 +102,51 @@ def test_a_database_of_somebody_elses_is_refused_and_left_alone(
         "CREATE TABLE outbox (id INTEGER)",
     )
     with pytest.raises(Misconfigured, match="give it one of its own"):
-        step(database, tmp_path)
+        step(empty_database, tmp_path)
     assert set(inspect(opened.engine).get_table_names()) == {"alembic_version", "outbox"}
 
 
 @pytest.mark.parametrize("step", [migrate, wait_until_current])
 def test_a_schema_one_release_ahead_is_worked_with_and_two_are_refused(
-    database: DatabaseSettings, tmp_path: Path, opened: Database, step: type
+    empty_database: DatabaseSettings, tmp_path: Path, opened: Database, step: type
 ) -> None:
-    migrate(database, tmp_path)
+    migrate(empty_database, tmp_path)
     ahead, too_far = (f"{int(HEAD) + steps:04}" for steps in (1, 2))
     execute(opened, f"UPDATE alembic_version SET version_num = '{ahead}'")
-    step(database, tmp_path)
+    step(empty_database, tmp_path)
     execute(opened, f"UPDATE alembic_version SET version_num = '{too_far}'")
     with pytest.raises(Misconfigured, match=f"revision {too_far}.*start the newer version"):
-        step(database, tmp_path)
+        step(empty_database, tmp_path)
 
 
 def test_a_migration_that_fails_leaves_nothing(
-    database: DatabaseSettings, tmp_path: Path, opened: Database
+    empty_database: DatabaseSettings, tmp_path: Path, opened: Database
 ) -> None:
     # The last of our tables stands in the way; it goes before the second try.
     execute(opened, "CREATE VIEW tally AS SELECT 1 AS one")
     with pytest.raises(Misconfigured, match="tally"):
-        migrate(database, tmp_path)
+        migrate(empty_database, tmp_path)
     assert inspect(opened.engine).get_table_names() == []
     execute(opened, "DROP VIEW tally")
-    assert migrate(database, tmp_path).changed
+    assert migrate(empty_database, tmp_path).changed
 
 
-def test_waiting_ends_when_another_has_migrated(database: DatabaseSettings, tmp_path: Path) -> None:
-    assert database.url is not None
-    command = [sys.executable, "-c", _START, database.url.get_secret_value()]
+def test_waiting_ends_when_another_has_migrated(
+    empty_database: DatabaseSettings, tmp_path: Path
+) -> None:
+    assert empty_database.url is not None
+    command = [sys.executable, "-c", _START, empty_database.url.get_secret_value()]
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root) as other:
         assert other.stdin is not None
         other.stdin.write("\n")
         other.stdin.flush()
-        wait_until_current(database, tmp_path)
+        wait_until_current(empty_database, tmp_path)
         assert other.communicate()[0].endswith("True\n")
 
 
-def test_waiting_in_vain_says_what_to_run(database: DatabaseSettings, tmp_path: Path) -> None:
-    impatient = database.model_copy(update={"migrate_wait_s": 0})
+def test_waiting_in_vain_says_what_to_run(empty_database: DatabaseSettings, tmp_path: Path) -> None:
+    impatient = empty_database.model_copy(update={"migrate_wait_s": 0})
     with pytest.raises(Misconfigured, match=r"revision none.*notifier migrate"):
         wait_until_current(impatient, tmp_path)
 

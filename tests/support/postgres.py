@@ -29,13 +29,13 @@ def postgres_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(server_url: str) -> Iterator[str]:
-    """The URL of an empty database, which is dropped with the block."""
+def fresh_database(server_url: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a copy of `template`, which is dropped with the block."""
     url = make_url(server_url).set(drivername="postgresql+psycopg")
     name = f"notifier_{uuid.uuid4().hex}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield url.set(drivername="postgresql", database=name).render_as_string(False)
     finally:
