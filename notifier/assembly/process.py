@@ -245,13 +245,8 @@ def _serving(ground: Ground, app: ASGIApp, house: House | None) -> list[Coroutin
     sockets = [sock for sock in (ground.sockets.http, ground.sockets.compat) if sock]
     work = [Server(app, ground.settings.http, ground.stop).serve(sockets)]
     if house is not None:
-        work.append(_end_streams(house, ground.stop))
+        work.append(house.watch(ground.stop))
     return work
-
-
-async def _end_streams(house: House, stop: asyncio.Event) -> None:
-    await stop.wait()
-    house.end_streams()
 
 
 def _ops(ground: Ground, frame: Frame) -> list[Coroutine[Any, Any, None]]:

@@ -38,6 +38,13 @@ class StepTaken:
         return not (isinstance(failure, LinkFailure) and failure.fault is LinkFault.RESTING)
 
     @property
+    def action(self) -> str | None:
+        """Who has to act: the operator, while a relay refuses us instead of the mail."""
+        if self.next.step is None and self.verdict is not None and self.verdict.alert:
+            return "operator"
+        return who_acts(self.status)
+
+    @property
     def ambiguous(self) -> bool:
         """Whether nobody can know if the mail was delivered."""
         return self.verdict is not None and self.verdict.ambiguous
@@ -45,7 +52,7 @@ class StepTaken:
 
 def event_of(step: StepTaken, job: Claimed, event_id: str, at: datetime, attempts: int) -> Event:
     """The row of the story. `attempts` is how many tries there are at most."""
-    data: dict[str, Any] = {"reason": step.reason, "action": who_acts(step.status)}
+    data: dict[str, Any] = {"reason": step.reason, "action": step.action}
     if step.next.step is None and step.next.due_at is not None:
         data["next_attempt_at"] = _time_text(step.next.due_at)
     if step.attempt is not None:

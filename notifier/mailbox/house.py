@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -41,6 +41,10 @@ class House:
         self.store = store
         self._desk = Desk(store, now, (settings.smtp_host, settings.smtp_port or DEFAULT_SMTP_PORT))
         self._server = CaptureServer(store, settings, observe)
+        self.tasks = (
+            asyncio.ensure_future(store.feed.run()),
+            asyncio.ensure_future(_prune(store, observe)),
+        )
         self.router = create_router(self._desk)
 
     @property
@@ -64,6 +68,19 @@ class House:
         """Ends open event streams and waits, so that an HTTP server can stop at once."""
         self.store.feed.close()
 
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set, then end open streams. Raises what ended the feed or the pruning.
+
+        Without it an inbox would go on that is not live any more, and nobody would know.
+        """
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({stopping, *self.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        self.end_streams()
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
     async def stop_listening(self) -> None:
         """Takes no more mail; one whose commit is under way still gets its answer."""
         await self._server.close()
@@ -86,17 +103,14 @@ async def open_mailbox(
     limits = Limits(settings.max_messages, settings.max_total_bytes, settings.max_age_s)
     store = await Store.open(data_dir, source, limits, ephemeral=settings.ephemeral)
     house = House(store, settings, now, observe)
-    tasks = [asyncio.ensure_future(store.feed.run()), asyncio.ensure_future(_prune(store, observe))]
     try:
         yield house
     finally:
         house.end_streams()
         await house.stop_listening()
-        for task in tasks:
+        for task in house.tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*house.tasks, return_exceptions=True)
         await store.close()
 
 

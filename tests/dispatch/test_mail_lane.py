@@ -166,6 +166,18 @@ async def test_a_relay_that_is_down_costs_no_attempt(each: Office, server: Scrip
     assert (await each.view(sent)).messages[0].attempts == 1
 
 
+async def test_a_relay_that_wants_a_password_calls_for_the_operator(
+    office: Office, server: ScriptedSmtp
+) -> None:
+    server.on(Step.MAIL, Say(530, "5.7.0 authentication required"))
+    async with working(wing_of(office, server.target(**QUICK))) as wing:
+        sent = await wing.send()
+        await wing.steps(1)
+    step = (await office.story(sent))[-1]
+    assert (step.type, step.data["action"]) == ("message.deferred", "operator")
+    assert (await office.view(sent)).messages[0].attempts == 0
+
+
 async def test_no_relay_at_all_keeps_the_mail(office: Office) -> None:
     async with working(wing_of(office)) as wing:
         sent = await wing.send()
