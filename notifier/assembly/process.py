@@ -24,7 +24,7 @@ from notifier.api.server import Server, stop_on_signals
 from notifier.assembly.delivery import Delivery, open_delivery
 from notifier.assembly.first_steps import first_steps, mailbox_steps
 from notifier.assembly.health import health_of
-from notifier.assembly.keys import KnownKeys, declared_keys, migrates_itself
+from notifier.assembly.keys import declared_keys, migrates_itself
 from notifier.assembly.listening import Listening, listening
 from notifier.assembly.sample import sample_key, send_sample
 from notifier.compose.catalogue import Catalogue
@@ -33,6 +33,7 @@ from notifier.core.api_key import ApiKey
 from notifier.core.errors import Misconfigured
 from notifier.core.ids import IdSource
 from notifier.flows.desk import Desk
+from notifier.flows.keys import KnownKeys
 from notifier.flows.own_mails import check_own_mails
 from notifier.mailbox.house import House, open_mailbox
 from notifier.observe.facts import ListenerStarted, Observer, SchemaMigrated
