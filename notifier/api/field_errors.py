@@ -123,10 +123,14 @@ def _without_lost_branches(errors: list[FieldError]) -> Iterator[FieldError]:
     A union reports every branch: an address given as an object without `email` is also "not a
     string", which would only lead astray.
     """
+    explained = {p for e in errors if e.code != "wrong_type" for p in _with_parents(e.pointer)}
     for error in errors:
-        rivals = [e for e in errors if e is not error and e.code != "wrong_type"]
-        if error.code == "wrong_type" and any(
-            e.pointer == error.pointer or e.pointer.startswith(error.pointer + "/") for e in rivals
-        ):
-            continue
-        yield error
+        if error.code != "wrong_type" or error.pointer not in explained:
+            yield error
+
+
+def _with_parents(pointer: str) -> Iterator[str]:
+    yield pointer
+    while pointer:
+        pointer = pointer.rpartition("/")[0]
+        yield pointer

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, NoReturn
 
 from fastapi import APIRouter
@@ -26,11 +27,17 @@ from notifier.api.problems import invalid, problem_responses
 from notifier.api.refusals import UnreadableJson, UnsupportedBody
 from notifier.core.errors import FieldError
 
+# What a body may be made of: each name and each bracket costs far more memory than its bytes.
+MAX_NAMES: Final = 10_000  # of one object
+MAX_BRACKETS: Final = 1_000_000  # of all, those inside strings too
+MAX_TEXT_FAULTS: Final = 1000
+
 _BOM: Final = b"\xef\xbb\xbf"
 _SUSPECT_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _NUL: Final = "This text holds a NUL character."
 _SURROGATE: Final = "This text holds half of a surrogate pair, which is no character."
 
+Path = tuple[str | int, ...]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -117,10 +124,15 @@ def parse(body: bytes, max_depth: int) -> tuple[object, list[FieldError]]:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise UnreadableJson("The body is not UTF-8.") from None
+    brackets = text.count("[") + text.count("{")
+    if brackets > MAX_BRACKETS:
+        raise UnreadableJson("The body has too many arrays and objects.", "too_many_parts")
     value = _decode(text)
-    if text.count("[") + text.count("{") > max_depth and _deeper_than(value, max_depth):
+    if brackets > max_depth and _deeper_than(value, max_depth):
         raise _too_deep()
-    return value, list(_unkeepable(value)) if _SUSPECT_ESCAPE.search(text) else []
+    if _SUSPECT_ESCAPE.search(text) is None:
+        return value, []
+    return value, list(islice(_unkeepable(value), MAX_TEXT_FAULTS))
 
 
 def _decode(text: str) -> object:
@@ -137,6 +149,8 @@ def _decode(text: str) -> object:
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_NAMES:
+        raise UnreadableJson(f"An object has more than {MAX_NAMES:,} names.", "too_many_parts")
     found = dict(pairs)
     if len(found) != len(pairs):
         raise UnreadableJson("An object in the body has the same name twice.", "duplicate_name")
@@ -181,18 +195,26 @@ def _children(value: object) -> Iterator[object]:
 
 def _unkeepable(root: object) -> Iterator[FieldError]:
     """Every string, names included, with a NUL or half a surrogate pair."""
-    waiting: list[tuple[tuple[str | int, ...], object]] = [((), root)]
+    waiting: list[Iterator[tuple[Path, object]]] = [iter([((), root)])]
     while waiting:
-        path, value = waiting.pop()
-        match value:
-            case str():
-                yield from _faults_of(value, path)
-            case list():
-                waiting.extend(((*path, i), v) for i, v in enumerate(value))
-            case dict():
-                for name, inner in value.items():
-                    yield from _faults_of(name, path)
-                    waiting.append(((*path, name), inner))
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        path, value = found
+        if isinstance(value, str):
+            yield from _faults_of(value, path)
+            continue
+        for name in value if isinstance(value, dict) else ():
+            yield from _faults_of(name, path)
+        waiting.append(_inside(value, path))
+
+
+def _inside(value: object, path: Path) -> Iterator[tuple[Path, object]]:
+    """What in an array or object may hold text, one by one: an array may be as large as a body."""
+    assert isinstance(value, dict | list)
+    steps = value.items() if isinstance(value, dict) else enumerate(value)
+    return (((*path, step), v) for step, v in steps if isinstance(v, str | list | dict))
 
 
 def _faults_of(text: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:

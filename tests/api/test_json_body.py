@@ -1,9 +1,11 @@
 """Bad bodies: every one is a 4xx problem that says what to do, and none reaches a route."""
 
+import time
 from typing import Any
 
 import pytest
 
+from notifier.api.json_body import MAX_BRACKETS, MAX_NAMES, MAX_TEXT_FAULTS
 from tests.api.door import JSON, assert_problem, dev
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +37,14 @@ UNREADABLE = {
     "100,000 arrays": (b"[" * 100_000 + b"]" * 100_000, "nested_too_deep"),
     "100,000 objects": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested_too_deep"),
     "100,000 open arrays": (b"[" * 100_000, "nested_too_deep"),
+    "10,001 names": (
+        b'{"to":"a","data":{' + b",".join(b'"%d":1' % i for i in range(MAX_NAMES + 1)) + b"}}",
+        "too_many_parts",
+    ),
+    "a million arrays": (
+        b'{"to":"a","data":{"x":[' + b"[]," * MAX_BRACKETS + b"[]]}}",
+        "too_many_parts",
+    ),
 }
 
 
@@ -162,6 +172,25 @@ async def test_a_thousand_unknown_fields_are_counted_but_not_all_listed() -> Non
         answer = assert_problem(await http.post("/v1/things", content=body, headers=JSON), 422)
     assert len(answer["errors"]) == 200
     assert answer["detail"] == "1000 fields do not fit; the first 200 are listed."
+
+
+async def test_the_most_unknown_fields_are_told_in_linear_time() -> None:
+    names = [b'"f%d":1' % i for i in range(MAX_NAMES - 1)]
+    began = time.perf_counter()
+    async with dev().client() as http:
+        answer = await http.post(
+            "/v1/things", content=b'{"to":"a",' + b",".join(names) + b"}", headers=JSON
+        )
+    assert_problem(answer, 422)
+    assert time.perf_counter() - began < 3
+
+
+async def test_texts_that_cannot_be_kept_are_sought_only_until_there_are_enough() -> None:
+    body = b'{"to":"a","data":{"x":[' + b'"\\ud800",' * 300_000 + b"1]}}"
+    async with dev().client() as http:
+        answer = assert_problem(await http.post("/v1/things", content=body, headers=JSON), 422)
+    assert answer["detail"].startswith(f"{MAX_TEXT_FAULTS} fields do not fit")
+    assert answer["errors"][199]["pointer"] == "/data/x/199"
 
 
 async def test_a_bad_query_parameter_is_named() -> None:
