@@ -32,7 +32,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     A connection that never says anything is closed after the same time. Its own refusals are
     problems (RFC 9457) too, and the connection ends with them. What is left of a body after its
-    answer is thrown away for `LINGER_S` at most.
+    answer is thrown away for `LINGER_S` at most. What stands between the pieces of a body and
+    behind it (chunk extensions, trailers) is bounded like a head.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +41,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._socket: asyncio.Transport | None = None
         self._heads = 0
         self._open_head: int | None = None
-        self._head_bytes = 0
+        self._shapeless_bytes = 0  # since a head began or ended, or a part of a body came
         self._receiving = False
         self._deaf = False
         self._stopping = False
@@ -61,12 +62,10 @@ class BoundedHttp(HttpToolsProtocol):
         """Feeds the parser, and counts what belongs to a head that is still not complete."""
         if self._deaf:
             return
-        head = self._open_head
+        self._shapeless_bytes += len(data)
         super().data_received(data)
-        if head is not None and head == self._open_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(_too_large())
+        if self._is_endless():
+            self._refuse(_too_large())
         if self._timer is None and self._is_idle():
             # Blank lines between requests: they have stopped the timer of an idle connection.
             self._set_timer(HEAD_TIMEOUT_S, self._head_is_late)
@@ -80,14 +79,14 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._heads += 1
-        self._open_head, self._head_bytes, self._receiving = self._heads, 0, True
+        self._open_head, self._shapeless_bytes, self._receiving = self._heads, 0, True
         if self._heads > 1:
             self._set_timer(HEAD_TIMEOUT_S, self._head_is_late)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """A head is complete: the application is called, unless the head is too large."""
-        self._open_head = None
+        self._open_head, self._shapeless_bytes = None, 0
         self._stop_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
@@ -97,6 +96,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of a body; of a refused request, nobody wants it."""
+        self._shapeless_bytes = 0
         if not self._deaf:
             super().on_body(body)
 
@@ -148,6 +148,10 @@ class BoundedHttp(HttpToolsProtocol):
             closing = [*lines, b"connection: close\r\n\r\n", bytes(answer.body)]
             self.transport.write(b"".join([STATUS_LINE[answer.status_code], *closing]))
         self.close_gently()
+
+    def _is_endless(self) -> bool:
+        listening = self._receiving and not self._deaf
+        return listening and self._shapeless_bytes > MAX_HEAD_BYTES
 
     def _is_idle(self) -> bool:
         return not (self._receiving or self._deaf or self._mid_answer())

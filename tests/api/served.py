@@ -39,11 +39,15 @@ async def main(grace_s: float) -> None:
         deaf = request.url.path == "/deaf"
         return StreamingResponse(until_stopped(deaf=deaf), media_type="text/event-stream")
 
+    async def read(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
     async def slow(_: Request) -> Response:
         await stop.wait()
         return PlainTextResponse("done")
 
     routes = [Route("/stream", stream), Route("/deaf", stream), Route("/slow", slow)]
+    routes += [Route("/read", read, methods=["POST"])]
     app = protect(Router([*routes, Route("/", lambda _: PlainTextResponse("hello"))]), door.frame())
     sock = bind("127.0.0.1", 0, fixed=True, setting="X")
     with stop_on_signals(stop):

@@ -185,6 +185,30 @@ def test_a_head_that_never_ends_is_cut_off(sent: bytes) -> None:
     assert answer == b"" if not sent.strip() else answer.startswith(b"HTTP/1.1 408 ")
 
 
+ENDLESS = {
+    "a chunk extension": b"1;" + b"a" * 1_000_000,
+    "trailers": b"1\r\nx\r\n0\r\n" + b"a: b\r\n" * 200_000,
+    "a trailer": b"1\r\nx\r\n0\r\na: " + b"b" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("endless", ENDLESS.values(), ids=ENDLESS)
+def test_what_surrounds_a_body_is_bounded_too(process: Process, endless: bytes) -> None:
+    head = b"POST /read HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with process.connect() as sock:
+        sock.settimeout(10)  # the body itself would be waited for much longer
+        sock.sendall(head + endless)
+        assert rest(sock) == b""
+
+
+def test_a_body_of_many_small_chunks_is_no_head(process: Process) -> None:
+    head = "POST /read HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    body = b"1\r\nx\r\n" * 100_000 + b"0\r\na: b\r\n\r\n"
+    with process.connect() as sock:
+        sock.sendall(f"{head}Connection: close\r\n\r\n".encode() + body)
+        assert rest(sock).endswith(b"\r\n\r\n100000")
+
+
 def test_an_unread_body_is_thrown_away_and_the_connection_lives_on(process: Process) -> None:
     body = b"a" * 1_000_000
     post = b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
