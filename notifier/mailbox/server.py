@@ -7,7 +7,7 @@ import asyncio
 import re
 import socket
 from collections import defaultdict
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
@@ -76,9 +76,9 @@ class _Overfull(asyncio.Protocol):
     """Answers a connection over the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
-        transport.close()
+        writable = cast(asyncio.WriteTransport, transport)  # uvloop's is none by its class
+        writable.write(b"421 4.7.0 Too many connections, try again later\r\n")
+        writable.close()
 
 
 class CaptureProtocol(SMTP):
@@ -117,8 +117,8 @@ class CaptureProtocol(SMTP):
 
     def hang_up(self) -> None:
         """Ends the session at once, with a word."""
-        transport = self.transport
-        if isinstance(transport, asyncio.WriteTransport):
+        if self.transport is not None:
+            transport = cast(asyncio.WriteTransport, self.transport)
             transport.write(b"421 4.3.2 The mailbox is closing\r\n")
             transport.close()
 
@@ -133,6 +133,13 @@ class CaptureProtocol(SMTP):
             return found[1] or "<>", text[found.end() :]
         bare = _BARE.match(text)
         return (bare[0], text[bare.end() :]) if bare else (None, None)
+
+    async def smtp_POST(self, arg: str) -> None:  # noqa: ARG002, N802
+        """Hangs up on a web page that makes a browser send SMTP in the body of an HTTP request."""
+        await self.push("421 4.7.0 This is no web server")
+        await self.smtp_QUIT("")
+
+    smtp_GET = smtp_PUT = smtp_PATCH = smtp_DELETE = smtp_OPTIONS = smtp_HEAD = smtp_POST  # noqa: N815
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """Reads the body to its end whatever happens, then answers once."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiosmtplib
 import pytest
+import uvloop
 
 from notifier.core.errors import Unavailable
 from notifier.observe.facts import CaptureRefused, MailCaptured
@@ -202,6 +203,33 @@ async def test_a_connection_over_the_limit_is_421(open_box: OpenMailbox) -> None
         await reader.read()
         await shut(writer)
         assert b"250 2.0.0" in await dialogue(box.smtp_port, conversation(HEAD))
+
+
+def test_sessions_are_ended_with_a_word_under_the_loop_of_production_too(
+    open_box: OpenMailbox,
+) -> None:
+    async def talk() -> tuple[bytes, bytes]:
+        async with open_box(max_connections=1) as box:
+            reader, writer = await asyncio.open_connection("127.0.0.1", box.smtp_port)
+            await reader.readline()
+            turned_away = await dialogue(box.smtp_port, b"")
+        try:
+            async with asyncio.timeout(20):
+                return turned_away, await reader.read()
+        finally:
+            await shut(writer)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        turned_away, hung_up = runner.run(talk())
+    assert turned_away.startswith(b"421 4.7.0")
+    assert hung_up.startswith(b"421 4.3.2")
+
+
+async def test_a_web_page_cannot_post_a_mail(box: Mailbox) -> None:
+    sent = b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n" + conversation(HEAD)
+    answer = await dialogue(box.smtp_port, sent)
+    assert b"421 4.7.0 This is no web server\r\n" in answer
+    assert await box.all() == []
 
 
 async def test_no_250_before_the_commit(box: Mailbox, tmp_path: Path) -> None:
