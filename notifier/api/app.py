@@ -55,7 +55,7 @@ def protect(app: ASGIApp, frame: Frame) -> ASGIApp:
     costs least, then what costs more.
     """
     http, settings = frame.settings.http, frame.settings
-    app = BodyLimits(app, http.max_body_bytes, http.request_timeout_s)
+    app = BodyLimits(app, http)
     app = Limiter(app, http.max_concurrency)
     app = HeadAsGet(app)
     if settings.mailbox.password is not None:

@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.api.access_log import PROBES
+from notifier.api.auth import is_v1
 from notifier.api.problems import send_problem
 from notifier.api.refusals import Overloaded
 
@@ -10,39 +11,42 @@ from notifier.api.refusals import Overloaded
 class Limiter:
     """Answers 503 with Retry-After to more than `limit` requests at once.
 
-    Probes are always let in. A stream of events gives its seat back when it begins: a hundred
-    open pages must not keep mail out, and whoever only claims to want a stream gains nothing.
+    Paths outside `/v1` have a quarter of that to themselves: they ask for no key, and a stranger
+    who sends slowly must not keep callers with keys out. Probes are always let in. A stream of
+    events gives its seat back when it begins: a hundred open pages must not keep mail out, and
+    whoever only claims to want a stream gains nothing.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
-        self._limit = limit
-        self._taken = 0
+        self._limits = {True: limit, False: max(1, limit // 4)}
+        self._taken = {True: 0, False: 0}
 
     @property
     def taken(self) -> int:
         """Seats taken now."""
-        return self._taken
+        return sum(self._taken.values())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
-        elif self._taken >= self._limit:
+        elif self._taken[is_v1(scope["path"])] >= self._limits[is_v1(scope["path"])]:
             refusal = Overloaded("As many requests as allowed are under way; try again shortly.")
             await send_problem(refusal, scope, receive, send)
         else:
             await self._seated(scope, receive, send)
 
     async def _seated(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._taken += 1
+        kind = is_v1(scope["path"])
+        self._taken[kind] += 1
         seated = True
 
         def leave() -> None:
             nonlocal seated
             if seated:
                 seated = False
-                self._taken -= 1
+                self._taken[kind] -= 1
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_stream(message):

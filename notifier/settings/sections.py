@@ -27,6 +27,9 @@ class HttpSettings(Section):
         (), description="addresses or networks whose X-Forwarded-* headers are believed"
     )
     max_body_bytes: int = Field(30 * MIB, ge=KIB, description="largest body of a request")
+    max_bodies_bytes: int = Field(
+        128 * MIB, ge=KIB, description="all bodies in memory together; more get 503"
+    )
     max_json_depth: int = Field(32, ge=4, le=200, description="deepest nesting of a JSON body")
     max_concurrency: int = Field(400, ge=1, description="requests at once; more get 503")
     request_timeout_s: float = Field(30, gt=0, description="time for a request to arrive")

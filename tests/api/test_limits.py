@@ -116,6 +116,42 @@ async def test_more_requests_than_allowed_are_503_with_retry_after() -> None:
     assert (probe.status_code, after.status_code) == (200, 200)
 
 
+async def test_a_stranger_who_sends_slowly_keeps_no_caller_with_a_key_out() -> None:
+    sending = asyncio.Event()
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"t="
+        sending.set()
+        await asyncio.Event().wait()
+
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with dev(max_concurrency=4).client() as http:
+        slow = asyncio.create_task(http.post("/confirm", content=stuck(), headers=kind))
+        await sending.wait()
+        assert_problem(await http.post("/confirm", content=b"t=a", headers=kind), 503)
+        assert (await http.get("/v1/things/a")).status_code == 200
+        slow.cancel()
+
+
+async def test_bodies_under_way_are_bounded_together() -> None:
+    sending, over = asyncio.Event(), asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        yield b'"' + b"a" * 70_000
+        sending.set()
+        await over.wait()
+        yield b'"'
+
+    large = b'"' + b"b" * 70_000 + b'"'
+    async with dev(max_body_bytes=80_000, max_bodies_bytes=100_000).client() as http:
+        first = asyncio.create_task(http.post("/v1/things", content=held(), headers=JSON))
+        await sending.wait()
+        assert_problem(await http.post("/v1/things", content=large, headers=JSON), 503)
+        over.set()
+        assert (await first).status_code == 422
+        assert (await http.post("/v1/things", content=large, headers=JSON)).status_code == 422
+
+
 async def test_a_seat_is_given_back_after_a_bug() -> None:
     async with dev(max_concurrency=1).client() as http:
         assert (await http.post("/v1/things/bug/stop")).status_code == 500
