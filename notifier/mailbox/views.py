@@ -96,7 +96,8 @@ def row_view(captured: Captured) -> RowView:
         tint=crc32((person.address or sender).lower().encode()) % TINTS,
         to=_recipients(captured),
         subject=summary.subject or "(no subject)",
-        snippet=summary.snippet,
+        # Mails often begin with their subject, which stands right above it.
+        snippet=summary.snippet.removeprefix(summary.subject).lstrip(),
         at=captured.captured_at,
         is_read=captured.is_read,
         attachments=summary.attachments,

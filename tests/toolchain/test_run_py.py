@@ -319,6 +319,6 @@ def test_an_installer_is_not_led_astray_by_the_users_settings(
 def test_a_mirror_for_pip_is_a_mirror_for_uv(
     script: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "http://mirror.example/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://mirror.example/all")
     monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
-    assert script["environment"]()["UV_DEFAULT_INDEX"] == "http://mirror.example/simple"
+    assert script["environment"]()["UV_DEFAULT_INDEX"] == "http://mirror.example/all"
