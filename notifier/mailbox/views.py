@@ -97,7 +97,7 @@ def row_view(captured: Captured) -> RowView:
         to=_recipients(captured),
         subject=summary.subject or "(no subject)",
         # Mails often begin with their subject, which stands right above it.
-        snippet=summary.snippet.removeprefix(summary.subject).lstrip(),
+        snippet=summary.snippet.removeprefix(f"{summary.subject} "),
         at=captured.captured_at,
         is_read=captured.is_read,
         attachments=summary.attachments,

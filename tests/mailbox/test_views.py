@@ -13,6 +13,7 @@ pytestmark = pytest.mark.anyio
     [
         ("Hello Ada", "Hello Ada\n\nHow are you?", "How are you?"),
         ("Hello Ada", "How are you?", "How are you?"),
+        ("Hello", "Hello, Ada!", "Hello, Ada!"),
         ("", "How are you?", "How are you?"),
     ],
 )
