@@ -1,5 +1,7 @@
 """A bound on requests under way, so that overload is answered and not suffered."""
 
+from dataclasses import dataclass
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.api.access_log import PROBES
@@ -19,34 +21,35 @@ class Limiter:
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
-        self._limits = {True: limit, False: max(1, limit // 4)}
-        self._taken = {True: 0, False: 0}
+        self._keyed = _Seats(limit)
+        self._open = _Seats(max(1, limit // 4))
 
     @property
     def taken(self) -> int:
         """Seats taken now."""
-        return sum(self._taken.values())
+        return self._keyed.taken + self._open.taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
-        elif self._taken[is_v1(scope["path"])] >= self._limits[is_v1(scope["path"])]:
+            return
+        seats = self._keyed if is_v1(scope["path"]) else self._open
+        if seats.taken >= seats.limit:
             refusal = Overloaded("As many requests as allowed are under way; try again shortly.")
             await send_problem(refusal, scope, receive, send)
         else:
-            await self._seated(scope, receive, send)
+            await self._seated(seats, scope, receive, send)
 
-    async def _seated(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = is_v1(scope["path"])
-        self._taken[kind] += 1
+    async def _seated(self, seats: "_Seats", scope: Scope, receive: Receive, send: Send) -> None:
+        seats.taken += 1
         seated = True
 
         def leave() -> None:
             nonlocal seated
             if seated:
                 seated = False
-                self._taken[kind] -= 1
+                seats.taken -= 1
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_stream(message):
@@ -57,6 +60,12 @@ class Limiter:
             await self._app(scope, receive, watch)
         finally:
             leave()
+
+
+@dataclass(slots=True)
+class _Seats:
+    limit: int
+    taken: int = 0
 
 
 def _is_stream(start: Message) -> bool:

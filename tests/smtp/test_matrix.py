@@ -1,6 +1,5 @@
 """Each phase times each misbehaviour: what is reported, what is decided, what was delivered."""
 
-import sys
 from typing import Any
 
 import pytest
@@ -126,8 +125,6 @@ MATRIX: list[tuple[Step, Act, str, Action, bool]] = [
 @pytest.fixture(scope="module", params=[True, False], ids=["uvloop", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Errors and flow control differ between the loops."""
-    if request.param and sys.platform == "win32":
-        pytest.skip("no uvloop on Windows")
     return "asyncio", {"use_uvloop": request.param}
 
 
