@@ -13,7 +13,7 @@ from notifier.core.errors import Misconfigured
 from notifier.settings.sections import DatabaseSettings
 from notifier.store.engine import Database, database_url, standalone
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision. A test holds it against the scripts, so that a start whose schema is
 current need not load Alembic (10 MB and a tenth of a second). A release adds at most one: that
 is how a program knows a schema one release ahead, with which it still works, from a later one."""

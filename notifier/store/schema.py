@@ -111,6 +111,7 @@ message = Table(
     Column("sent_at", Instant),
     Column("final_at", Instant),
     Index("ix_message_notification", "notification_id", "position"),
+    Index("ix_message_recipient", "rcpt_to", "id"),
 )
 """One mail to one recipient: envelope and status."""
 
@@ -137,7 +138,9 @@ outbox = Table(
         comment="claims in a row without an outcome",
     ),
     Column("owner", String(36), comment="who holds the lease; NULL: nobody"),
-    Index("ix_outbox_due", "route", "lane", "due_at"),
+    # The total of `standstill` when it was accepted. NULL: its life was asked for and goes on.
+    Column("standstill_us", BigInteger),
+    Index("ix_outbox_due", "route", "lane", "project", "due_at"),
 )
 """What is still to be done, and nothing else: finished rows leave it."""
 
@@ -281,3 +284,50 @@ tally = Table(
     Column("messages", BigInteger, nullable=False),
 )
 """Messages that retention deleted, by their final status, so that the sums still close."""
+
+standstill = Table(
+    "standstill",
+    metadata,
+    Column("route", String(4), primary_key=True),
+    Column("total_us", BigInteger, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+"""For how long, in microseconds, every relay of a route has been paused since the beginning.
+
+Whoever sees it so says so every few seconds; `seen_at` is when it was last said. A default life
+ends at `expires_at` plus what was added here since the message was accepted.
+"""
+
+relay_command = Table(
+    "relay_command",
+    metadata,
+    Column("relay", String(64), primary_key=True),
+    Column("paused", Boolean, nullable=False, comment="false: go on, and probe at once"),
+    Column("at", Instant, nullable=False),
+    Column("reason", String(300), nullable=False),
+)
+"""What an operator last told all processes about a relay."""
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("owner", _Id, primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("seats", Integer, nullable=False),
+    Column("busy", Integer, nullable=False),
+    Column("relays", Json, nullable=False),
+)
+"""Processes that deliver: how each of them sees its relays, said every few seconds."""
+
+rate = Table(
+    "rate",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("spent_until", Instant, nullable=False),
+)
+"""Rates that all processes share: up to when the allowance of each has been taken."""
