@@ -27,6 +27,7 @@ from notifier.store.events import StoryPart, story
 from notifier.store.notifications import NotificationView
 
 _MOST: Final = 1000
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _LIMIT = Query(ge=1, le=_MOST)
 _AFTER = Query(pattern="^evt_[0-9a-f]{32}$", description="id of the last event of the page before")
 
@@ -111,4 +112,4 @@ async def _find(desk: DeskDep, who: Caller, notification_id: str) -> Notificatio
 
 
 def _answer(view: NotificationView) -> str:
-    return json.dumps(notification_json(view), separators=(",", ":"), ensure_ascii=False)
+    return _COMPACT.encode(notification_json(view))

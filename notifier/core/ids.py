@@ -12,6 +12,7 @@ Prefix = Literal["ntf", "msg", "reg", "evt", "req", "cnt", "key", "own", "cap"]
 
 _SHAPE = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 _RANDOM_BYTES = 8
+_POOL_BYTES = 512 * _RANDOM_BYTES
 _COUNTER_BITS = 12
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 
@@ -21,7 +22,8 @@ class IdSource:
 
     The 12 bits of `rand_a` are a counter (RFC 9562 §6.2 method 1): it starts at 0 in each new
     millisecond and, when it runs over or the clock steps back, the last millisecond is kept and
-    moved on by one. Safe to call from several threads.
+    moved on by one. Safe to call from several threads. Entropy is taken in advance, for some
+    hundred ids at a time: asking the system for each would be most of what an id costs.
     """
 
     def __init__(self, now: Clock, entropy: Callable[[int], bytes]) -> None:
@@ -30,6 +32,8 @@ class IdSource:
         self._lock = threading.Lock()
         self._last_ms = 0
         self._counter = 0
+        self._pool = b""
+        self._pool_at = 0
 
     def new(self, prefix: Prefix) -> str:
         """A fresh id with this prefix."""
@@ -46,8 +50,15 @@ class IdSource:
             else:
                 self._last_ms, self._counter = self._last_ms + 1, 0
             ms, counter = self._last_ms, self._counter
-        tail = int.from_bytes(self._entropy(_RANDOM_BYTES)) & ((1 << 62) - 1)
+            tail = self._random()
         return f"{ms << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail:032x}"
+
+    def _random(self) -> int:
+        """62 random bits, each used once. Called under the lock."""
+        if self._pool_at >= len(self._pool):
+            self._pool, self._pool_at = self._entropy(_POOL_BYTES), 0
+        begin, self._pool_at = self._pool_at, self._pool_at + _RANDOM_BYTES
+        return int.from_bytes(self._pool[begin : self._pool_at]) & ((1 << 62) - 1)
 
 
 def floor_of(prefix: Prefix, at: datetime) -> str:

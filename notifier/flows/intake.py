@@ -25,6 +25,7 @@ from notifier.store.notifications import MessageView, NotificationView
 Stream = Literal["urgent", "transactional", "bulk"]
 
 METADATA_BYTES: Final = 4096
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 _DOES_NOT_FIT: Final = "The notification does not fit."
 
@@ -134,30 +135,35 @@ def _replay(first: FirstCall, once: Once) -> Accepted:
 
 
 async def _prepare(desk: Desk, client: Client, request: MailRequest) -> Acceptance:
-    if _is_long(request):
-        return await asyncio.to_thread(_made, desk, client, request)
-    return _made(desk, client, request)
+    words = request.words
+    variables_bytes = _json_bytes(words.variables) if isinstance(words, TemplateWords) else 0
+    if _is_long(request, variables_bytes):
+        return await asyncio.to_thread(_made, desk, client, request, variables_bytes)
+    return _made(desk, client, request, variables_bytes)
 
 
-def _is_long(request: MailRequest) -> bool:
+def _is_long(request: MailRequest, variables_bytes: int) -> bool:
     words = request.words
     if isinstance(words, TemplateWords):
-        chars = _TEMPLATE_CHARS + _json_bytes(words.variables)
+        chars = _TEMPLATE_CHARS + variables_bytes
     else:
         html = len(words.html or "")
         chars = len(words.text) + html if words.text is not None else html * _DERIVING
     return chars * len(request.to) > _THREAD_CHARS
 
 
-def _made(desk: Desk, client: Client, request: MailRequest) -> Acceptance:
-    return build(desk, _plan(desk, client, request))
+def _made(desk: Desk, client: Client, request: MailRequest, variables_bytes: int) -> Acceptance:
+    return build(desk, _plan(desk, client, request, variables_bytes))
 
 
-def _plan(desk: Desk, client: Client, request: MailRequest) -> MailPlan:
+def _plan(desk: Desk, client: Client, request: MailRequest, variables_bytes: int) -> MailPlan:
     """Everything that can be wrong with the call, except its bytes. Raises Invalid."""
     now = desk.now()
     begins = max(request.scheduled_at or now, now)
     faults = [*_faults(desk, client, request), *_time_faults(desk, request, now)]
+    most = desk.settings.limits.variables_bytes
+    if variables_bytes > most:
+        faults.append(FieldError(VARIABLES, "too_long", f"At most {most} bytes as JSON."))
     try:
         rendered = _render(desk, request.words)
     except Invalid as error:
@@ -199,9 +205,6 @@ def _faults(desk: Desk, client: Client, request: MailRequest) -> Iterator[FieldE
             yield FieldError(pointer, "too_many", f"Send at most {limits.recipients} addresses.")
     if request.from_ is not None and not _may_send_from(desk, client, request.from_):
         yield FieldError("/from", "from_not_allowed", "This key may not send from that domain.")
-    most = limits.variables_bytes
-    if isinstance(request.words, TemplateWords) and _json_bytes(request.words.variables) > most:
-        yield FieldError(VARIABLES, "too_long", f"At most {most} bytes as JSON.")
     if request.metadata is not None and _json_bytes(request.metadata) > METADATA_BYTES:
         yield FieldError("/metadata", "too_long", f"At most {METADATA_BYTES} bytes as JSON.")
 
@@ -216,7 +219,7 @@ def _time_faults(desk: Desk, request: MailRequest, now: datetime) -> Iterator[Fi
 
 
 def _json_bytes(value: Mapping[str, object]) -> int:
-    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+    return len(_COMPACT.encode(value).encode())
 
 
 def _may_send_from(desk: Desk, client: Client, sender: Mailbox) -> bool:
