@@ -1,16 +1,16 @@
 """`notifier keys`."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 
-from notifier.assembly import open_keys
+from notifier.assembly.keys import open_keys
 from notifier.cli.options import taking
+from notifier.cli.phrases import length_of, time_text
 from notifier.cli.settings import AsJson, Dev, load_here
 from notifier.cli.terminal import HELP_OPTIONS, example, put, put_json, put_table, say
 from notifier.core.address import AddressError, parse_mailbox
@@ -28,8 +28,6 @@ app = typer.Typer(
 )
 
 _USUAL: Final = ("send", "read", "templates", "registrations")
-_SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _PROJECT_HELP: Final = "The project whose mail it can send and see."
 
 
@@ -181,13 +179,13 @@ def _domains(given: Sequence[str]) -> tuple[str, ...]:
 def _end(span: str | None, now: datetime) -> datetime | None:
     if span is None:
         return None
-    match = _SPAN.fullmatch(span)
-    if match is None:
+    length = length_of(span)
+    if length is None:
         raise typer.BadParameter(
             "write a number and s, m, h, d or w, as in 90d", param_hint="--expires-in"
         )
     try:
-        return now + timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        return now + length
     except OverflowError:
         raise typer.BadParameter("that is too long", param_hint="--expires-in") from None
 
@@ -212,11 +210,7 @@ def _json(key: ApiKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "route": key.route,
         "from_domains": list(key.from_domains),
-        "created_at": _time(key.created_at),
-        "expires_at": _time(key.expires_at),
-        "revoked_at": _time(key.revoked_at),
+        "created_at": time_text(key.created_at),
+        "expires_at": time_text(key.expires_at),
+        "revoked_at": time_text(key.revoked_at),
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

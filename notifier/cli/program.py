@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "mailbox": Entry("notifier.cli.roles", "The capture server and its inbox alone."),
     "migrate": Entry("notifier.cli.schema", "Bring the database's schema up to date."),
     "send": Entry("notifier.cli.send", "Send a mail through a running Notifier."),
+    "status": Entry("notifier.cli.status", "What waits and why, how the relays are, and who delivers."),
     "keys": Entry("notifier.cli.keys", "Create, list and revoke API keys."),
     "config": Entry("notifier.cli.config", "Show and check the settings."),
 }

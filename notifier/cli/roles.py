@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from notifier.assembly import Role, run
+from notifier.assembly.process import Role, run
 from notifier.cli.endings import UNUSABLE, complain
 from notifier.cli.settings import load_here
 from notifier.cli.terminal import HELP_OPTIONS, example

@@ -2,7 +2,7 @@
 
 import typer
 
-from notifier.assembly import migrate as bring_up_to_date
+from notifier.assembly.process import migrate as bring_up_to_date
 from notifier.cli.settings import AsJson, Dev, load_here
 from notifier.cli.terminal import HELP_OPTIONS, example, put_json, say, working
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    or_,
     select,
     tuple_,
 )
@@ -106,6 +107,19 @@ def story(connection: Connection, part: StoryPart) -> Sequence[Event]:
     """Events in the order in which they were committed; none behind an id that is not known."""
     query = _STORY if part.after is None else _STORY_AFTER
     return [_event(row) for row in connection.execute(query, asdict(part))]
+
+
+def message_story(connection: Connection, notification_id: str, message_id: str) -> Sequence[Event]:
+    """The events of one message and those of its notification as a whole, as `story`."""
+    query = (
+        select(*_COLUMNS)
+        .where(
+            event.c.notification_id == notification_id,
+            or_(event.c.message_id.is_(None), event.c.message_id == message_id),
+        )
+        .order_by(event.c.xid, event.c.seq)
+    )
+    return [_event(row) for row in connection.execute(query)]
 
 
 def feed(

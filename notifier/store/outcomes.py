@@ -125,9 +125,17 @@ def _finish(connection: Connection, items: Sequence[Outcome]) -> None:
         _FINAL, [_final_values(item, item.step) for item in items if item.step is not None]
     )
     connection.execute(_GONE, [{"id_": item.claim.id} for item in items])
-    sealed = connection.execute(_SEALED, {"ids": [item.claim.id for item in items]}).scalars().all()
+    erase_spent_secrets(
+        connection, [item.claim.id for item in items], max(item.at for item in items)
+    )
+
+
+def erase_spent_secrets(connection: Connection, ids: Sequence[str], at: datetime) -> None:
+    """Erase what these messages, which have just become final, were the last to need, where it
+    holds a secret.
+    """
+    sealed = connection.execute(_SEALED, {"ids": ids}).scalars().all()
     if sealed:
-        at = max(item.at for item in items)
         connection.execute(_ERASE, {"contents": sealed, "at": at})
 
 
