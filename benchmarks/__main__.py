@@ -1,4 +1,4 @@
-"""`python3 run.py bench [NAME [ARGS]]`: one benchmark, or all of them one after the other."""
+"""`python3 run.py bench [NAME] [ARGS]`: one benchmark; without a name the goals."""
 
 import ast
 import importlib
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
+USUAL = "goals"
 
 
 def available() -> dict[str, str]:
@@ -19,15 +20,16 @@ def available() -> dict[str, str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run what `argv` names; 2 if there is none of that name, 1 if a benchmark failed."""
+    """Run what `argv` names; 2 if there is none of that name, else what it returns."""
     found = available()
-    if not found or (argv and argv[0] not in found):
+    named = bool(argv) and not argv[0].startswith("-")
+    name, arguments = (argv[0], argv[1:]) if named else (USUAL, argv)
+    if name not in found or set(argv) == {"--help"}:
         names = "".join(f"\n  {name:12} {what}" for name, what in found.items())
         print(f"The benchmarks are:{names}" if found else "There are no benchmarks yet.")
-        return 0 if set(argv) & {"-h", "--help", "list"} else 2
-    chosen = argv[:1] or found
-    statuses = [importlib.import_module(f"benchmarks.{name}").main(argv[1:]) for name in chosen]
-    return 1 if any(statuses) else 0
+        return 0 if found and set(argv) & {"--help", "list"} else 2
+    status: int = importlib.import_module(f"benchmarks.{name}").main(arguments)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The lines of the goals table: each module measures some of them."""

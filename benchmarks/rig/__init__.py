@@ -1,0 +1,1 @@
+"""What the lines are measured with: sinks, loads, delays, started processes, rounds."""
