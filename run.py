@@ -7,6 +7,7 @@
     python3 run.py check           ruff, mypy, import-linter
     python3 run.py fmt             format, and mend what ruff can mend
     python3 run.py bench [ARGS]    benchmarks
+    python3 run.py soak [ARGS]     post, kill and restart for ten minutes: nothing may be lost
     python3 run.py lock [ARGS]     write requirements/*.txt anew; --upgrade takes newer versions
 
 Needs Python 3.11 or newer and nothing else. Tasks run in the project's folder, with your
@@ -28,8 +29,8 @@ import time
 from pathlib import Path
 
 OLDEST = (3, 11)
-TASKS = {"run": ["notifier", "dev"], "test": ["pytest"], "bench": ["benchmarks"]}
-TASKS.update((name, ["tools.tasks", name]) for name in ("check", "fmt", "lock"))
+TASKS = {"run": "notifier dev", "test": "pytest", "bench": "benchmarks", "soak": "tests.proof"}
+TASKS.update((name, "tools.tasks " + name) for name in ("check", "fmt", "lock"))
 """What each task runs: arguments of `python -m` in `.venv`."""
 
 ROOT = Path(os.path.abspath(__file__)).parent
@@ -51,17 +52,15 @@ NETWORK = (
 )
 RIGHTS = "An installer may not write where it has to: mend the owner or mode, then run this again."
 UNKNOWN = "The packages could not be installed."
+OFFLINE = (
+    r"connection broken|Connection refused|NewConnectionError|name resolution|dns error"
+    r"|error sending request|Network is unreachable|ProxyError|tunnel error|timed out"
+    r"|certificate verify failed|invalid peer certificate"
+)
 REASONS = (
     (DISK, r"No space left on device|Disk quota exceeded|os error (28|122)\b"),
     (HASHES, r"DO NOT MATCH THE HASHES|Hash mismatch"),
-    (
-        NETWORK,
-        (
-            r"connection broken|Connection refused|NewConnectionError|name resolution|dns error"
-            r"|error sending request|Network is unreachable|ProxyError|tunnel error|timed out"
-            r"|certificate verify failed|invalid peer certificate"
-        ),
-    ),
+    (NETWORK, OFFLINE),
     (RIGHTS, r"Permission denied|Read-only file system|os error (13|30)\b"),
     (UNKNOWN, r""),
 )
@@ -110,7 +109,7 @@ def perform(argv):
         return 2
     prepare("run" if task == "run" else "dev")
     # Replaces this process: signals and the exit status are the task's own.
-    return os.execv(str(PYTHON), [str(PYTHON), "-m", *TASKS[task], *arguments])
+    return os.execv(str(PYTHON), [str(PYTHON), "-m", *TASKS[task].split(), *arguments])
 
 
 def prepare(wanted):

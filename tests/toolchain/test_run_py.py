@@ -80,6 +80,7 @@ def test_the_second_start_installs_nothing_and_says_nothing(starter: Starter) ->
         (["check"], "-m tools.tasks check"),
         (["fmt"], "-m tools.tasks fmt"),
         (["bench", "latency"], "-m benchmarks latency"),
+        (["soak", "--minutes", "1"], "-m tests.proof --minutes 1"),
         (["lock", "--upgrade"], "-m tools.tasks lock --upgrade"),
     ],
 )
