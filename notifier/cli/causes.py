@@ -95,7 +95,7 @@ def _of_waiting(seen: Overview) -> Iterator[str]:
         if not lanes:
             continue
         oldest = min(lane.oldest_due_at or seen.at for lane in lanes)
-        cause = _blocked(alive, route, seen.at) or _slow(alive, oldest, seen.at)
+        cause = blocked(alive, route, seen.at) or _slow(alive, oldest, seen.at)
         if cause:
             yield f"{_wait(sum(lane.queued for lane in lanes), route)}: {cause}"
 
@@ -144,7 +144,7 @@ def _nobody(seen: Overview) -> str:
     )
 
 
-def _blocked(alive: Sequence[Worker], route: str, now: datetime) -> str | None:
+def blocked(alive: Sequence[Worker], route: str, now: datetime) -> str | None:
     """Why no process can send mail of this route; None: one can."""
     if not any(_relays(worker, route) for worker in alive):
         if route == "test":  # without a capture server it ends as captured in the store

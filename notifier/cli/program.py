@@ -31,7 +31,18 @@ COMMANDS: Final = {
     "mailbox": Entry("notifier.cli.roles", "The capture server and its inbox alone."),
     "migrate": Entry("notifier.cli.schema", "Bring the database's schema up to date."),
     "send": Entry("notifier.cli.send", "Send a mail through a running Notifier."),
-    "status": Entry("notifier.cli.status", "What waits and why, how the relays are, and who delivers."),
+    "status": Entry(
+        "notifier.cli.status", "What waits and why, how the relays are, and who delivers."
+    ),
+    "why": Entry(
+        "notifier.cli.why", "The last mail's story in plain sentences, and who has to act."
+    ),
+    "retry": Entry(
+        "notifier.cli.operations", "Put mail that ended, or is held, back into the queue."
+    ),
+    "cancel": Entry(
+        "notifier.cli.operations", "End mail that waits, or is held, without sending it."
+    ),
     "keys": Entry("notifier.cli.keys", "Create, list and revoke API keys."),
     "config": Entry("notifier.cli.config", "Show and check the settings."),
 }

@@ -76,6 +76,14 @@ class Operator:
             commands=self._store.read(relay_commands),
         )
 
+    def alive(self) -> Sequence[Worker]:
+        """The processes that deliver, as far as anybody heard of them lately."""
+        return [one for one in self._store.read(workers) if one.is_alive(self.now())]
+
+    def relay_commands(self) -> Sequence[RelayCommand]:
+        """What was last ordered about each relay."""
+        return self._store.read(relay_commands)
+
     def trails(self, who: str, *, most: int) -> Sequence[Trail]:
         """The last mails to an address, newest first, or those with an id.
 
@@ -91,13 +99,17 @@ class Operator:
         """How many messages a selection has now."""
         return self._store.read(count_selected, selection)
 
-    def named(self, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """The messages that ids of messages and notifications stand for."""
-        return self._store.read(ids_named, names)
+    def meant(self, names: Sequence[str]) -> Sequence[str]:
+        """The messages that ids of messages and notifications stand for, each once.
+
+        An id that stands for none is among them, so that it is found missing.
+        """
+        found = self._store.read(ids_named, names)
+        return list(dict.fromkeys(one for name in names for one in found[name] or [name]))
 
     def decide_selected(
         self, act: Act, selection: Selection, progress: Progress
-    ) -> Mapping[Decided, int]:
+    ) -> Counter[Decided]:
         """Retry or cancel all that a selection has. What is committed stays so if a later batch
         fails.
         """
