@@ -2,44 +2,49 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from notifier.core.backoff import BackoffPolicy
 from notifier.core.next_step import RetryRules
-from notifier.core.route import Route
+from notifier.core.route import ROUTES, Route
 from notifier.dispatch.bell import Bell
-from notifier.dispatch.dispatcher import Dispatcher, Pace
+from notifier.dispatch.dispatcher import Dispatcher
 from notifier.dispatch.janitor import Janitor
+from notifier.dispatch.lane import Pace
 from notifier.dispatch.mail_lane import MailLane, Tools
 from notifier.flows.desk import Desk
 from notifier.settings import Settings
 from notifier.settings.relay import RelayTarget
+from notifier.smtp.limits import deadline_s
 from notifier.smtp.relays import Relays
-from notifier.store.outbox import FREE, Claimed, owners
+from notifier.store.outbox import FREE, Claimed
 from notifier.store.store import Store
 
-_ROUTES: Final[tuple[Route, ...]] = ("live", "test")
+_ASIDE_S: Final = 60.0
+_QUEUEING: Final = 2.0
+"""A mail may wait for a connection as long as others take. What is beyond all this has hung."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`ring` is the bell of all dispatchers; `run` works until `stop` is set.
+    """`ring` is the bell of the dispatchers; `run` works until `stop` is set.
 
     The janitor works where mail is delivered, so that API processes only answer callers.
     """
 
     relays: Relays
-    bells: tuple[Bell, ...]
+    bells: Mapping[Route, Bell]
     dispatchers: tuple[Dispatcher[Claimed], ...]
     janitor: Janitor
 
-    def ring(self) -> None:
-        """Something was committed."""
-        for bell in self.bells:
-            bell.ring()
+    def ring(self, route: Route | None = None) -> None:
+        """Mail of a route was committed; None: of whichever."""
+        for one, bell in self.bells.items():
+            if route is None or one == route:
+                bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when everything under way is done. An error of one dispatcher ends it all."""
@@ -63,18 +68,11 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
         owner = desk.new_id.new("own")
         desk.store.owners.announce(owner)
         await _free_leases_of_the_dead(desk.store, desk)
-        tools = Tools(
-            desk.store, relays, desk.now, desk.new_id, random.SystemRandom().random, desk.observe
-        )
-        bells = tuple(Bell() for _ in _ROUTES)
+        bells = {route: Bell() for route in ROUTES}
+        lanes = _lanes(desk, relays, targets, owner)
         dispatchers = tuple(
-            Dispatcher(
-                MailLane(tools, route, owner, _rules(settings), settings.dispatch.lease_s),
-                _pace(settings),
-                bell,
-                desk.observe,
-            )
-            for route, bell in zip(_ROUTES, bells, strict=True)
+            Dispatcher(lanes[route], _pace(settings), bells[route], desk.observe)
+            for route in ROUTES
         )
         janitor = Janitor(desk.store, settings.retention, desk.now, desk.observe)
         yield Delivery(relays, bells, dispatchers, janitor)
@@ -83,10 +81,30 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
 
 
 async def _free_leases_of_the_dead(store: Store, desk: Desk) -> None:
-    for owner in await store.read(owners):
-        if store.owners.is_dead(owner):
-            await store.write(FREE, (owner, desk.now()))
-            store.owners.bury(owner)
+    for owner in await asyncio.to_thread(store.owners.dead):
+        await store.write(FREE, (owner, desk.now()))
+        store.owners.bury(owner)
+
+
+def _lanes(
+    desk: Desk, relays: Relays, targets: Sequence[RelayTarget], owner: str
+) -> dict[Route, MailLane]:
+    def longest_s(size_bytes: int) -> float:
+        # Each relay is tried over a parked connection and over a fresh one at most.
+        tries = sum(2 * deadline_s(target.limits, size_bytes) for target in targets)
+        return _QUEUEING * (tries + _ASIDE_S)
+
+    tools = Tools(
+        store=desk.store,
+        relays=relays,
+        now=desk.now,
+        new_id=desk.new_id,
+        jitter=random.SystemRandom().random,
+        observe=desk.observe,
+        longest_s=longest_s,
+    )
+    rules, lease_s = _rules(desk.settings), desk.settings.dispatch.lease_s
+    return {route: MailLane(tools, route, owner, rules, lease_s) for route in ROUTES}
 
 
 def _rules(settings: Settings) -> RetryRules:
@@ -97,4 +115,11 @@ def _rules(settings: Settings) -> RetryRules:
 
 def _pace(settings: Settings) -> Pace:
     rules = settings.dispatch
-    return Pace(rules.seats, rules.lease_s, rules.poll_s, rules.grace_s)
+    return Pace(
+        seats=rules.seats,
+        lease_s=rules.lease_s,
+        poll_s=rules.poll_s,
+        grace_s=rules.grace_s,
+        urgent_seats=rules.urgent_seats,
+        seats_bytes=rules.seats_bytes,
+    )

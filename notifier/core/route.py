@@ -1,5 +1,7 @@
 """The two ways a mail can leave: to the world, or to the capture server only."""
 
-from typing import Literal
+from typing import Final, Literal
 
 Route = Literal["live", "test"]
+
+ROUTES: Final[tuple[Route, ...]] = ("live", "test")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -9,27 +10,39 @@ from typing import Final
 from notifier.core.clock import Clock
 from notifier.core.errors import Misconfigured, Unavailable
 from notifier.core.ids import IdSource
-from notifier.core.message import Step
+from notifier.core.message import Lane, Step
 from notifier.core.next_step import NextStep, RetryRules, Tried, next_step
+from notifier.core.reply import LinkFailure, LinkFault, Phase
+from notifier.core.room import Room, Weight
 from notifier.core.route import Route
-from notifier.dispatch.dispatcher import Lease
+from notifier.dispatch.lane import Lease
 from notifier.dispatch.story import StepTaken, event_of, fact_of, orphan_event
 from notifier.observe.facts import ContentUnreadable, LeaseLost, Observer
-from notifier.smtp.relays import Relays
-from notifier.store.outbox import CLAIM, RENEW, Claimed, ClaimRequest, Renewal, next_due
+from notifier.smtp.relays import Attempt, Relays
+from notifier.store.claiming import CLAIM, ClaimRequest
+from notifier.store.outbox import RELEASE, RENEW, Claimed, Release, Renewal
 from notifier.store.outcomes import RECORD, Outcome
 from notifier.store.store import Store
+from notifier.store.turns import Turns, next_due
 
 MOST_ORPHANED: Final = 5
 """Claims in a row without an outcome after which a message is set aside: it may be what kills
 the process that sends it."""
 
 _RECORD_PAUSE_S: Final = 0.5
+_UNKNOWN_RELAY: Final = "unknown"
+_LONGEST_S: Final = 3600.0
+
+
+def _an_hour(_size_bytes: int) -> float:
+    return _LONGEST_S
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a lane works with. `jitter()` gives numbers in [0, 1)."""
+    """What a lane works with. `jitter()` gives numbers in [0, 1). `longest_s(size_bytes)` is how
+    long a mail can be under way unless something hangs.
+    """
 
     store: Store
     relays: Relays
@@ -37,6 +50,20 @@ class Tools:
     new_id: IdSource
     jitter: Callable[[], float]
     observe: Observer
+    longest_s: Callable[[int], float] = _an_hour
+
+
+class _Passage:
+    """One mail on its way, as far as it matters to whoever has to cut it off."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.at_the_dot = False
+        self._lease = lease
+
+    def abort(self) -> bool:
+        """Asked right before the final dot, which is written at once unless this is True."""
+        self.at_the_dot = not self._lease.lapsed()
+        return not self.at_the_dot
 
 
 class MailLane:
@@ -50,6 +77,7 @@ class MailLane:
         self._owner = owner
         self._rules = rules
         self._lease = timedelta(seconds=lease_s)
+        self._turns = Turns()
         self._captures_itself = route == "test" and not tools.relays.serves(route)
 
     def is_usable(self) -> bool:
@@ -60,17 +88,31 @@ class MailLane:
         """Return when some relay of the route may be tried."""
         await self._tools.relays.usable(self._route)
 
-    async def claim(self, seats: int) -> Sequence[Claimed]:
+    async def claim(self, room: Room) -> tuple[Sequence[Claimed], bool]:
         """Due messages of the route."""
         now = self._tools.now()
-        request = ClaimRequest(self._owner, self._route, seats, now, now + self._lease)
-        return await self._tools.store.write(CLAIM, request)
+        request = ClaimRequest(self._owner, self._route, room, now, now + self._lease, self._turns)
+        catch = await self._tools.store.write(CLAIM, request)
+        return catch.mails, catch.more
 
-    async def renew(self, jobs: Sequence[Claimed]) -> None:
+    async def claim_ended(self, _room: Room) -> tuple[Sequence[Claimed], float | None]:
+        """Messages whose life has ended while no relay may be tried."""
+        return (), None
+
+    def weight(self, job: Claimed) -> Weight:
+        """Its bytes, and whether it is urgent."""
+        return Weight(job.lane is Lane.URGENT, job.size_bytes)
+
+    def longest_s(self, job: Claimed) -> float:
+        """By the relays' time limits."""
+        return self._tools.longest_s(job.size_bytes)
+
+    async def renew(self, jobs: Sequence[Claimed]) -> Sequence[bool]:
         """Begin these leases anew."""
         ids = tuple(job.claim.id for job in jobs)
         until = self._tools.now() + self._lease
-        await self._tools.store.write(RENEW, Renewal(self._owner, ids, until))
+        renewed = await self._tools.store.write(RENEW, Renewal(self._owner, ids, until))
+        return [one in renewed for one in ids]
 
     async def due_in_s(self) -> float | None:
         """Seconds until the next message of the route is due."""
@@ -82,7 +124,16 @@ class MailLane:
         content = self._content(job)
         step = self._without_sending(job, content)
         if step is None:
-            step = await self._send(job, content, lease)
+            passage = _Passage(lease)
+            try:
+                step = await self._send(job, content, passage)
+            except asyncio.CancelledError:
+                lease.writing = True
+                if not passage.at_the_dot:
+                    await self._give_back(job, counted=lease.hung)
+                    return
+                step = self._cut_off(job)
+        lease.writing = True
         stood = await self._record(self._outcome(job, step))
         if not stood:
             self._tools.observe(LeaseLost(job.claim.id))
@@ -113,14 +164,29 @@ class MailLane:
             return _ending(job, Step.CAPTURED, "no_capture_server")
         return None
 
-    async def _send(self, job: Claimed, content: bytes, lease: Lease) -> StepTaken:
+    async def _send(self, job: Claimed, content: bytes, passage: _Passage) -> StepTaken:
         attempt = await self._tools.relays.send(
-            self._route, job.envelope, content, abort=lease.lapsed
+            self._route, job.envelope, content, abort=passage.abort
         )
+        return self._judged(job, attempt)
+
+    def _cut_off(self, job: Claimed) -> StepTaken:
+        """The final dot was written, and nobody stayed to hear the answer."""
+        failure = LinkFailure(Phase.DOT, LinkFault.TIMEOUT, "stopped before the answer came")
+        return self._judged(job, Attempt(_UNKNOWN_RELAY, False, failure, True, 0.0, None))
+
+    def _judged(self, job: Claimed, attempt: Attempt) -> StepTaken:
         judged = attempt.verdict
         tried = Tried(job.attempt, self._tools.now(), job.expires_at, attempt.captures)
         following = next_step(judged, tried, self._rules, self._tools.jitter())
         return StepTaken(following, judged.reason, attempt, judged)
+
+    async def _give_back(self, job: Claimed, *, counted: bool) -> None:
+        """Nothing was delivered. `counted`: its claim is one without an outcome all the same."""
+        release = Release(job.claim, self._tools.now(), counted)
+        # A store that is away now frees it by its lease.
+        with suppress(Unavailable):
+            await self._tools.store.write(RELEASE, release)
 
     def _outcome(self, job: Claimed, step: StepTaken) -> Outcome:
         at = self._tools.now()

@@ -162,7 +162,12 @@ class NotificationAccepted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class MessageStepped(Fact):
-    """A message was tried, or ended without a try. `status` is where that left it."""
+    """A message was tried, or ended without a try. `status` is where that left it.
+
+    `verdict` is what was made of the relay's answer; None: no relay was asked. `delivery_s` is
+    the time since it could have been sent at the earliest. `lost_claims` is how many claims
+    before this one left no outcome: its mail may have gone out.
+    """
 
     event: ClassVar[str] = "message.stepped"
 
@@ -175,6 +180,20 @@ class MessageStepped(Fact):
     relay: str | None = None
     ms: float | None = None
     ambiguous: bool = False
+    stream: str | None = None
+    verdict: str | None = None
+    delivery_s: float | None = None
+    lost_claims: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAlarmed(MessageStepped):
+    """The same, where the relay's answer calls for an operator: it refused a mail by policy, or
+    its sender. Written as an error, counted, and told by `/readyz` for a while.
+    """
+
+    event: ClassVar[str] = "message.alarmed"
+    level: ClassVar[Level] = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +261,17 @@ class WorkAbandoned(Fact):
     job: str
     error: str
     traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkHung(Fact):
+    """A job took longer than all its time limits together allow, and was cut off: a bug of ours.
+
+    It is tried again; after several times in a row it is set aside.
+    """
+
+    event: ClassVar[str] = "work.hung"
+    level: ClassVar[Level] = "error"
+
+    job: str
+    after_s: float

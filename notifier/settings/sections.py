@@ -70,7 +70,13 @@ class RelaySettings(Section):
     mails_per_connection: int = Field(100, ge=1, description="then a new connection is made")
     idle_close_s: float = Field(30, gt=0, description="a connection without work is closed")
     connection_age_s: float = Field(300, gt=0, description="an older connection is closed")
+    rate_per_s: float | None = Field(
+        None, gt=0, description="most mails a second, all processes together; unset: no limit"
+    )
     pipelining: bool = Field(True, description="RFC 2920, where the relay offers it")
+    chaining: bool = Field(
+        True, description="with pipelining: the next mail's commands go with the last body's end"
+    )
     ca_file: Path | None = Field(None, description="PEM file to trust beside the system's")
     connect_timeout_s: float = Field(30, gt=0, description="TCP and TLS handshake")
     command_timeout_s: float = Field(300, gt=0, description="banner, EHLO, AUTH, MAIL, RCPT")
@@ -175,7 +181,13 @@ class LimitSettings(Section):
 class DispatchSettings(Section):
     """The delivery wing."""
 
-    seats: int = Field(20, ge=1, le=1000, description="mails under way at once")
+    seats: int = Field(50, ge=1, le=1000, description="mails under way at once")
+    urgent_seats: int = Field(
+        5, ge=0, description="of the seats, so many are taken by urgent mail only"
+    )
+    seats_bytes: int = Field(
+        64 * MIB, ge=MIB, description="mails under way at once, in bytes; one always may be"
+    )
     lease_s: float = Field(30, gt=1, description="a dead worker's mail is free again after it")
     poll_s: float = Field(2, gt=0, description="longest pause between two looks at the queue")
     attempts: int = Field(25, ge=1, description="tries that reached MAIL before `failed`")

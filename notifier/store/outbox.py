@@ -1,27 +1,20 @@
-"""The queue: claim under a lease, renew, free. What comes of a claim is in `outcomes`."""
+"""Leases on what is in the queue: renewed, released, freed. How they are taken is in `claiming`,
+what comes of them in `outcomes`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from notifier.core.envelope import Envelope
 from notifier.core.message import Lane
-from notifier.store.schema import content, message, outbox
+from notifier.core.route import ROUTES, Route
+from notifier.store.schema import outbox
+from notifier.store.turns import Place, waiting
 from notifier.store.write_queue import Write
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRequest:
-    """`owner` wants at most `seats` messages that are due at `now`, until `lease_until`."""
-
-    owner: str
-    route: Literal["live", "test"]
-    seats: int
-    now: datetime
-    lease_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class Claimed:
 
     `body` is None when its bytes were erased. `attempt` counts earlier tries that reached MAIL;
     `orphaned` how many claims in a row, before this one, left no outcome: their mail may have
-    gone out.
+    gone out. `expires_at` is the end of its life, standstills added. `size_bytes` is the mail's.
     """
 
     claim: Claim
@@ -54,6 +47,7 @@ class Claimed:
     message_id: str
     body: bytes | None
     sealed: bool
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,75 +59,41 @@ class Renewal:
     lease_until: datetime
 
 
-def _claim(connection: Connection, items: Sequence[ClaimRequest]) -> Sequence[Sequence[Claimed]]:
-    return [_claim_one(connection, item) for item in items]
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A claim is given back at `at` without an outcome, and nothing was tried.
+
+    `counted`: it counts among the claims without an outcome all the same.
+    """
+
+    claim: Claim
+    at: datetime
+    counted: bool = False
 
 
-def _renew(connection: Connection, items: Sequence[Renewal]) -> Sequence[int]:
+def _renew(connection: Connection, items: Sequence[Renewal]) -> Sequence[frozenset[str]]:
     return [
-        connection.execute(
-            _RENEW, {"owner_": item.owner, "ids": item.ids, "until": item.lease_until}
-        ).rowcount
+        frozenset(
+            connection.execute(
+                _RENEW, {"owner_": item.owner, "ids": item.ids, "until": item.lease_until}
+            ).scalars()
+        )
         for item in items
     ]
 
 
-CLAIM: Write[ClaimRequest, Sequence[Claimed]] = Write(
-    "claim", 30, _claim, key=lambda item: item.owner
-)
-"""Due messages, urgent ones first. A claim counts even if the claimer dies right after it."""
-
-RENEW: Write[Renewal, int] = Write("renew", 15, _renew, key=lambda item: item.owner)
-"""How many of the leases were renewed: those still the owner's that no other writer has in hand."""
+RENEW: Write[Renewal, frozenset[str]] = Write("renew", 15, _renew, key=lambda item: item.owner)
+"""The ids whose leases were renewed: those still the owner's that no other writer has in hand."""
 
 
-# A CTE, because PostgreSQL may run a subquery once per row of the outer table, and each run
-# would lock `seats` more.
-_DUE = (
-    select(outbox.c.id)
-    .where(
-        outbox.c.route == bindparam("route_"),
-        outbox.c.lane == bindparam("lane_"),
-        outbox.c.due_at <= bindparam("now"),
-    )
-    .order_by(outbox.c.due_at)
-    .limit(bindparam("seats"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(outbox)
-    .where(outbox.c.id.in_(select(_DUE.c.id)))
-    .values(
-        owner=bindparam("owner_"),
-        due_at=bindparam("until"),
-        claims=outbox.c.claims + 1,
-        # An owner that is still set is one that left no outcome.
-        orphaned=outbox.c.orphaned + case((outbox.c.owner.is_not(None), 1), else_=0),
-    )
-    .returning(
-        outbox.c.id,
-        outbox.c.project,
-        outbox.c.claims,
-        outbox.c.attempt,
-        outbox.c.orphaned,
-        outbox.c.expires_at,
-    )
-)
-_MAILS = (
-    select(
-        message.c.id,
-        message.c.notification_id,
-        message.c.mail_from,
-        message.c.rcpt_to,
-        message.c.smtputf8,
-        message.c.message_id,
-        content.c.body,
-        content.c.sealed,
-    )
-    .select_from(message.join(content, content.c.id == message.c.content_id))
-    .where(message.c.id.in_(bindparam("ids", expanding=True)))
-)
+def _release(connection: Connection, items: Sequence[Release]) -> Sequence[bool]:
+    return [connection.execute(_RELEASE, _released(item)).rowcount == 1 for item in items]
+
+
+RELEASE: Write[Release, bool] = Write("release", 18, _release, key=lambda item: item.claim.id)
+"""The message is due at once. False: the lease was lost meanwhile."""
+
+
 # A row that another writer has in hand is being finished or was lost: waiting for it would
 # gain nothing, and two writers that wait for each other's rows would deadlock.
 _FREE_TO_RENEW = (
@@ -144,74 +104,69 @@ _FREE_TO_RENEW = (
     )
     .with_for_update(skip_locked=True)
 )
-_RENEW = update(outbox).where(outbox.c.id.in_(_FREE_TO_RENEW)).values(due_at=bindparam("until"))
-_NEXT_DUE = select(func.min(outbox.c.due_at)).where(
-    outbox.c.route == bindparam("route_"), outbox.c.lane == bindparam("lane_")
+_RENEW = (
+    update(outbox)
+    .where(outbox.c.id.in_(_FREE_TO_RENEW))
+    .values(due_at=bindparam("until"))
+    .returning(outbox.c.id)
 )
-
-
-def _claim_one(connection: Connection, wanted: ClaimRequest) -> Sequence[Claimed]:
-    rows: dict[str, tuple[Lane, Any]] = {}
-    for lane in Lane:
-        free = wanted.seats - len(rows)
-        if free <= 0:
-            break
-        parameters = {
-            "route_": wanted.route,
-            "lane_": int(lane),
-            "now": wanted.now,
-            "seats": free,
-            "owner_": wanted.owner,
-            "until": wanted.lease_until,
-        }
-        rows |= {row.id: (lane, row) for row in connection.execute(_CLAIM, parameters)}
-    if not rows:
-        return ()
-    mails = connection.execute(_MAILS, {"ids": list(rows)})
-    claimed = [_claimed(wanted, *rows[mail.id], mail) for mail in mails]
-    return sorted(claimed, key=lambda one: (one.lane, one.claim.id))
-
-
-def _claimed(wanted: ClaimRequest, lane: Lane, row: Any, mail: Any) -> Claimed:
-    return Claimed(
-        claim=Claim(row.id, wanted.owner, row.claims),
-        project=row.project,
-        notification_id=mail.notification_id,
-        lane=lane,
-        due_at=wanted.lease_until,
-        expires_at=row.expires_at,
-        attempt=row.attempt,
-        orphaned=row.orphaned,
-        envelope=Envelope(mail.mail_from, mail.rcpt_to, mail.smtputf8),
-        message_id=mail.message_id,
-        body=mail.body,
-        sealed=mail.sealed,
+_RELEASE = (
+    update(outbox)
+    .where(
+        outbox.c.id == bindparam("id_"),
+        outbox.c.owner == bindparam("owner_"),
+        outbox.c.claims == bindparam("claims_"),
     )
+    .values(owner=None, due_at=bindparam("at"), orphaned=outbox.c.orphaned + bindparam("counted"))
+)
+# By the range of due times in which leases end: the table may hold a million rows that wait.
+_FREE = (
+    update(outbox)
+    .where(
+        outbox.c.route == bindparam("route_"),
+        outbox.c.lane == bindparam("lane_"),
+        outbox.c.project == bindparam("project_"),
+        outbox.c.due_at > bindparam("now"),
+        outbox.c.due_at <= bindparam("latest"),
+        outbox.c.owner == bindparam("owner_"),
+    )
+    .values(due_at=bindparam("now"))
+)
+_LONGEST_LEASE: Final = timedelta(minutes=10)
+"""A longer one, if somebody set it, is not freed but runs out."""
 
 
-def next_due(connection: Connection, route: Literal["live", "test"]) -> datetime | None:
-    """When the next message of this route is due, or its lease runs out; None: none waits."""
-    times = [
-        connection.execute(_NEXT_DUE, {"route_": route, "lane_": int(lane)}).scalar()
-        for lane in Lane
-    ]
-    return min((time for time in times if time is not None), default=None)
-
-
-def owners(connection: Connection) -> Sequence[str]:
-    """Everybody who holds a lease, also one that has run out."""
-    found = connection.execute(select(outbox.c.owner).where(outbox.c.owner.is_not(None)).distinct())
-    return [str(owner) for owner in found.scalars()]
+def _released(item: Release) -> dict[str, Any]:
+    return {
+        "id_": item.claim.id,
+        "owner_": item.claim.owner,
+        "claims_": item.claim.claims,
+        "at": item.at,
+        "counted": int(item.counted),
+    }
 
 
 def _free(connection: Connection, items: Sequence[tuple[str, datetime]]) -> Sequence[int]:
     """The owner stays in the row: that is how the next claim knows it left no outcome."""
+    places: list[tuple[Route, Place]] = [
+        (route, place) for route in ROUTES for place in waiting(connection, route)
+    ]
     return [
-        connection.execute(
-            update(outbox).where(outbox.c.owner == owner, outbox.c.due_at > now).values(due_at=now)
-        ).rowcount
+        sum(_free_at(connection, owner, now, route, place) for route, place in places)
         for owner, now in items
     ]
+
+
+def _free_at(connection: Connection, owner: str, now: datetime, route: Route, place: Place) -> int:
+    parameters = {
+        "route_": route,
+        "lane_": int(place.lane),
+        "project_": place.project,
+        "now": now,
+        "latest": now + _LONGEST_LEASE,
+        "owner_": owner,
+    }
+    return connection.execute(_FREE, parameters).rowcount
 
 
 FREE: Write[tuple[str, datetime], int] = Write("free", 5, _free, key=lambda item: item[0])

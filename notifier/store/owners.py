@@ -40,6 +40,16 @@ class Owners:
         finally:
             lock.close()
 
+    def dead(self) -> list[str]:
+        """Everybody who was announced here, was not buried, and does not live any more.
+
+        An owner whose leases must be freed left his file behind; who ended in order left none.
+        """
+        if self._folder is None or not self._folder.is_dir():
+            return []
+        names = sorted(path.name for path in self._folder.iterdir())
+        return [name for name in names if self.is_dead(name)]
+
     def bury(self, owner: str) -> None:
         """Remove the file of a dead owner."""
         if self._folder is not None:

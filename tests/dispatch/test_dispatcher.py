@@ -12,9 +12,11 @@ import pytest
 
 from notifier.assembly.delivery import Delivery
 from notifier.core.errors import Unavailable
+from notifier.core.room import Room, Weight
 from notifier.dispatch.bell import Bell
-from notifier.dispatch.dispatcher import Dispatcher, Lease, Pace
+from notifier.dispatch.dispatcher import Dispatcher
 from notifier.dispatch.janitor import Janitor
+from notifier.dispatch.lane import Lease, Pace, monotonic
 from notifier.observe.facts import Fact
 from notifier.settings.sections import RetentionSettings
 from notifier.smtp.relays import Relays
@@ -39,6 +41,12 @@ class Jobs:
     away: bool = False
     fault: Exception | None = None
     due: float | None = None
+    over: list[int] = field(default_factory=list)
+    next_over_s: float | None = None
+    longest: float = 3600.0
+    lost: set[int] = field(default_factory=set)
+    cut: list[int] = field(default_factory=list)
+    stubborn: bool = False
     able: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,31 +57,53 @@ class Jobs:
     async def usable(self) -> None:
         await self.able.wait()
 
-    async def claim(self, seats: int) -> Sequence[int]:
+    async def claim(self, room: Room) -> tuple[Sequence[int], bool]:
         self._note()
-        self.claims.append(seats)
+        self.claims.append(room.seats)
         if self.fault is not None:
             raise self.fault
         if self.away:
             raise Unavailable("away", code="store_away")
-        taken, self.waiting = self.waiting[:seats], self.waiting[seats:]
-        return taken
+        urgent = [job for job in self.waiting if job >= 1000]
+        plain = [job for job in self.waiting if job < 1000][: room.plain]
+        taken = [*urgent, *plain][: room.seats]
+        self.waiting = [job for job in self.waiting if job not in taken]
+        return taken, bool(self.waiting)
+
+    async def claim_ended(self, room: Room) -> tuple[Sequence[int], float | None]:
+        self._note()
+        taken, self.over = self.over[: room.seats], self.over[room.seats :]
+        return taken, self.next_over_s
+
+    def weight(self, job: int) -> Weight:
+        return Weight(urgent=job >= 1000)
+
+    def longest_s(self, job: int) -> float:
+        return self.longest
 
     async def perform(self, job: int, lease: Lease) -> None:
         self.under_way[job] = lease
         self._note()
-        await self.release.wait()
-        del self.under_way[job]
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cut.append(job)
+            if self.stubborn:
+                await self.release.wait()
+            raise
+        finally:
+            del self.under_way[job]
         if job < 0:
             raise ZeroDivisionError
         self.done.append(job)
         self._note()
 
-    async def renew(self, jobs: Sequence[int]) -> None:
+    async def renew(self, jobs: Sequence[int]) -> Sequence[bool]:
         if self.away:
             raise Unavailable("away", code="store_away")
         self.renewed.append([*jobs])
         self._note()
+        return [job not in self.lost for job in jobs]
 
     async def due_in_s(self) -> float | None:
         return self.due
@@ -170,11 +200,71 @@ async def test_a_lease_that_cannot_be_renewed_lapses_for_good() -> None:
         await shop.jobs.until("1 in under_way")
         shop.jobs.away = True
         lease = shop.jobs.under_way[1]
-        await asyncio.sleep(lease.ends - time.monotonic() + 0.01)
+        await asyncio.sleep(lease.ends - monotonic() + 0.01)
         shop.jobs.away = False
         shop.jobs.renewed.clear()
         await asyncio.sleep(0.2)
         assert (shop.jobs.renewed, lease.lapsed()) == ([], True)
+
+
+async def test_a_job_whose_lease_went_to_another_knows_at_once() -> None:
+    async with at_work(1, 2, pace=Pace(3, 0.3, 60, 5)) as shop:
+        await shop.jobs.until("len(under_way) == 2")
+        shop.jobs.lost.add(1)
+        renewals = len(shop.jobs.renewed)
+        await shop.jobs.until(f"len(renewed) > {renewals}")
+        await asyncio.sleep(0)
+        mine, theirs = shop.jobs.under_way[2], shop.jobs.under_way[1]
+        assert (mine.lapsed(), theirs.lapsed()) == (False, True)
+
+
+async def test_a_job_that_hangs_is_cut_and_its_seat_is_free() -> None:
+    async with at_work(1, 2, pace=Pace(1, 0.15, 60, 5)) as shop:
+        shop.jobs.longest = 0.1
+        await shop.jobs.until("2 in under_way")
+        assert [fact.event for fact in shop.facts] == ["work.hung"]
+        assert (shop.jobs.cut, shop.jobs.done) == ([1], [])
+
+
+async def test_a_job_that_does_not_end_when_it_is_cut_leaves_its_seat_all_the_same() -> None:
+    async with at_work(1, 2, pace=Pace(1, 0.15, 60, 0)) as shop:
+        shop.jobs.longest, shop.jobs.stubborn = 0.1, True
+        await shop.jobs.until("2 in under_way")
+
+
+async def test_what_is_being_written_down_is_not_cut_by_a_stop() -> None:
+    async with at_work(1, pace=Pace(1, 30, 60, 0)) as shop:
+        await shop.jobs.until("1 in under_way")
+        shop.jobs.under_way[1].writing = True
+        shop.stop.set()
+        await asyncio.sleep(0.05)
+        shop.jobs.release.set()
+        await shop.running
+        assert (shop.jobs.done, shop.jobs.cut) == ([1], [])
+
+
+async def test_what_is_over_is_seen_to_while_no_job_can_be_done() -> None:
+    async with at_work(able=False, pace=Pace(3, 30, 60, 5, ended_s=0.05)) as shop:
+        await asyncio.sleep(0)
+        shop.jobs.over.append(7)
+        await shop.jobs.until("7 in under_way")
+        assert shop.jobs.claims == []
+
+
+async def test_urgent_work_is_found_while_all_other_seats_are_taken() -> None:
+    async with at_work(*range(1, 10), pace=Pace(4, 30, 60, 5, urgent_seats=1)) as shop:
+        await shop.jobs.until("len(under_way) == 3")
+        shop.jobs.waiting.append(1000)
+        shop.bell.ring()
+        await shop.jobs.until("1000 in under_way")
+        assert len(shop.jobs.under_way) == 4
+
+
+async def test_a_seat_that_is_left_goes_to_whoever_waits() -> None:
+    async with at_work(1, 2, pace=Pace(1, 30, 60, 5)) as shop:
+        await shop.jobs.until("1 in under_way")
+        shop.jobs.release.set()
+        await shop.jobs.until("2 in done")
 
 
 async def test_a_stop_lets_jobs_finish_and_claims_no_more() -> None:
@@ -243,7 +333,7 @@ async def test_any_other_error_ends_it_and_all_that_runs_beside_it(office: Offic
     janitor = Janitor(office.desk.store, RetentionSettings(), office.clock, facts.append)
     relays = Relays((), helo_name=None, observe=facts.append)
     dispatchers: Any = pair  # of numbers instead of mails
-    delivery = Delivery(relays, (), dispatchers, janitor)
+    delivery = Delivery(relays, {}, dispatchers, janitor)
     with pytest.raises(ExceptionGroup) as ended:
         await delivery.run(asyncio.Event())
     assert ended.group_contains(ZeroDivisionError)
@@ -263,19 +353,38 @@ async def test_a_mail_at_the_dot_is_finished_and_the_next_is_left(
     assert (await office.status(first), await office.status(second)) == ("sent", "queued")
 
 
-async def test_a_mail_cut_off_by_the_stop_stays_accounted_for(
+async def test_a_mail_cut_off_at_the_dot_by_the_stop_is_written_down_as_ambiguous(
     office: Office, server: ScriptedSmtp
 ) -> None:
     rule = server.on(Step.DOT, Hang(), times=1)
-    async with working(wing_of(office, server.target(**QUICK), pace=Pace(1, 30, 60, 0.05))) as wing:
+    pace = Pace(1, 30, 60, 0.05)
+    async with working(wing_of(office, server.target(**QUICK), pace=pace)) as wing:
         sent = await wing.send()
         await bitten(rule)
-    assert await office.status(sent) == "sending"
-    office.clock.move(30)
+    assert await office.status(sent) == "deferred"
+    told = (await office.story(sent))[-1]
+    assert (told.data["ambiguous"], told.data["attempt"]["phase"]) == (True, "dot")
+    office.clock.move(60)
     async with working(wing_of(office, server.target(**QUICK))) as wing:
         await wing.steps(1)
     kinds = [event.type for event in await office.story(sent)]
-    assert kinds[1:] == ["message.claim_lost", "message.sent"]
+    assert kinds[1:] == ["message.deferred", "message.sent"]
+
+
+@pytest.mark.parametrize("step", [Step.CONNECT, Step.MAIL, Step.RCPT, Step.DATA])
+async def test_a_mail_cut_off_before_the_dot_is_given_back_untouched(
+    office: Office, server: ScriptedSmtp, step: Step
+) -> None:
+    rule = server.on(step, Hang(), times=1)
+    pace = Pace(1, 30, 60, 0.05)
+    async with working(wing_of(office, server.target(**QUICK), pace=pace)) as wing:
+        sent = await wing.send()
+        await bitten(rule)
+    assert await office.status(sent) == "queued"
+    async with working(wing_of(office, server.target(**QUICK))) as wing:
+        await wing.steps(1)
+    kinds = [event.type for event in await office.story(sent)]
+    assert kinds[1:] == ["message.sent"]
 
 
 async def test_mail_flows_again_after_the_store_was_away(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from notifier.core.message import FINAL, Status
-from notifier.dispatch.dispatcher import Lease
+from notifier.dispatch.lane import Lease
 from notifier.flows.desk import Client
 from notifier.store.seal import Seal
 from tests.dispatch.wing import (

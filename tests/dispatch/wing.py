@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -11,14 +10,17 @@ from typing import Any, Literal
 
 from notifier.core.backoff import BackoffPolicy
 from notifier.core.next_step import RetryRules
+from notifier.core.room import Room
 from notifier.core.route import Route
 from notifier.dispatch.bell import Bell
-from notifier.dispatch.dispatcher import Dispatcher, Lease, Pace
+from notifier.dispatch.dispatcher import Dispatcher
+from notifier.dispatch.lane import Lease, Pace, monotonic
 from notifier.dispatch.mail_lane import MailLane, Tools
 from notifier.observe.facts import Fact, MessageStepped
 from notifier.settings.relay import RelayTarget
 from notifier.smtp.relays import Relays
-from notifier.store.outbox import CLAIM, Claimed, ClaimRequest
+from notifier.store.claiming import CLAIM, ClaimRequest
+from notifier.store.outbox import Claimed
 from tests.support.office import Office
 from tests.support.scripted_smtp import Rule
 
@@ -81,8 +83,8 @@ class Wing:
 
     async def claim_one(self) -> tuple[Claimed, Lease]:
         """Claim one message without the dispatcher, which would renew its lease."""
-        (job,) = await self.lane.claim(1)
-        return job, Lease(time.monotonic() + LEASE_S)
+        (job,), _ = await self.lane.claim(Room(1, 1, 1))
+        return job, Lease(monotonic() + LEASE_S)
 
     def _steps(self) -> list[MessageStepped]:
         return [fact for fact in self.facts if isinstance(fact, MessageStepped)]
@@ -129,8 +131,8 @@ async def claim_as_another(office: Office, lease_s: float = LEASE_S) -> None:
     """A worker takes what is due, and nothing is ever heard of it again."""
     now = office.clock()
     until = now.fromtimestamp(now.timestamp() + lease_s, now.tzinfo)
-    request = ClaimRequest("own_" + "d" * 32, "live", 10, now, until)
-    assert await office.desk.store.write(CLAIM, request)
+    request = ClaimRequest("own_" + "d" * 32, "live", Room(10, 10, 2**30), now, until)
+    assert (await office.desk.store.write(CLAIM, request)).mails
 
 
 async def bitten(rule: Rule) -> None:

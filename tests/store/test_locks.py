@@ -12,16 +12,20 @@ import pytest
 from sqlalchemy import text
 
 from notifier.core.message import Step
+from notifier.core.room import Room
 from notifier.store.acceptance import ACCEPT, FirstCall, OnceKey
+from notifier.store.claiming import CLAIM, ClaimRequest
 from notifier.store.engine import Database, writing
-from notifier.store.outbox import CLAIM, RENEW, Claimed, ClaimRequest, Renewal
+from notifier.store.outbox import RENEW, Claimed, Renewal
 from notifier.store.outcomes import RECORD, Outcome
 from notifier.store.write_queue import Write
 from tests.store.conftest import Opener
-from tests.store.world import World
+from tests.store.world import MANY_BYTES, World
 from tests.store.writes import PATIENCE_S, until
 
 pytestmark = pytest.mark.anyio
+
+THREE = Room(3, 3, MANY_BYTES)
 
 
 @pytest.fixture
@@ -93,7 +97,8 @@ async def test_a_renewal_steps_over_what_another_writer_has_in_hand(world: World
     with world.store.database.engine.connect() as slow:
         RECORD.run(slow, [outcome(world, claimed[1])])
         later = world.now + timedelta(seconds=60)
-        assert await world.store.write(RENEW, Renewal("one", ids, later)) == 2
+        renewed = await world.store.write(RENEW, Renewal("one", ids, later))
+        assert renewed == {ids[0], ids[2]}
         slow.commit()
 
 
@@ -102,10 +107,10 @@ async def test_claims_of_two_transactions_never_wait_for_each_other(world: World
         await world.accept(world.acceptance())
     lease = world.now + timedelta(seconds=30)
     with world.store.database.engine.connect() as slow:
-        (mine,) = CLAIM.run(slow, [ClaimRequest("one", "live", 3, world.now, lease)])
+        (mine,) = CLAIM.run(slow, [ClaimRequest("one", "live", THREE, world.now, lease)])
         theirs = await world.claim("two")
         slow.commit()
-    assert (len(mine), len(theirs)) == (3, 1)
+    assert (len(mine.mails), len(theirs)) == (3, 1)
 
 
 HOSTILE = ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize", "indexscan")
@@ -114,12 +119,12 @@ HOSTILE = ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize", "i
 async def test_a_claim_takes_no_more_than_its_seats_under_any_plan(world: World) -> None:
     for _ in range(20):
         await world.accept(world.acceptance())
-    request = ClaimRequest("one", "live", 3, world.now, world.now + timedelta(seconds=30))
+    request = ClaimRequest("one", "live", THREE, world.now, world.now + timedelta(seconds=30))
     with world.store.database.engine.begin() as connection:
         for method in (*HOSTILE, "bitmapscan"):
             connection.exec_driver_sql(f"SET LOCAL enable_{method} = off")
         (claimed,) = CLAIM.run(connection, [request])
-    assert len(claimed) == 3
+    assert len(claimed.mails) == 3
 
 
 async def test_two_groups_that_take_the_same_keys_in_opposite_order_both_end(world: World) -> None:

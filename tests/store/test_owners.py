@@ -62,6 +62,17 @@ def test_one_who_ended_in_order_left_no_file(owners: Owners, database: Path) -> 
     assert not (database.parent / "notifier.db.owners" / "own_child").exists()
 
 
+def test_the_dead_are_listed_and_nobody_else(owners: Owners, database: Path) -> None:
+    assert owners.dead() == []
+    owners.announce("own_me")
+    with child(database) as process:
+        assert owners.dead() == []
+        process.kill()
+    assert owners.dead() == ["own_child"]
+    owners.bury("own_child")
+    assert owners.dead() == []
+
+
 def test_asking_does_not_make_a_living_one_dead(owners: Owners, database: Path) -> None:
     with child(database):
         assert [owners.is_dead("own_child") for _ in range(3)] == [False] * 3

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from notifier.core.room import Room
+from notifier.store.claiming import CLAIM, ClaimRequest
 from notifier.store.engine import writing
 from notifier.store.events import Cursor, StoryPart, feed, feed_end, story
-from notifier.store.outbox import CLAIM, ClaimRequest, next_due
+from notifier.store.outbox import FREE
+from notifier.store.turns import next_due
+from tests.store.bulk import NUMBERS
 from tests.store.conftest import Opener
-from tests.store.world import World
+from tests.store.world import MANY_BYTES, World
 
 pytestmark = pytest.mark.anyio
 
 MANY = 200_000
 
-_NUMBERS = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :many) ",
-    "postgresql": "WITH n(i) AS (SELECT generate_series(1, :many)) ",
-}
 _FILL = {
     "message": (
         (
@@ -34,7 +34,7 @@ _FILL = {
     ),
     "outbox": (
         "id, route, lane, project, due_at, expires_at, claims, attempt, orphaned",
-        "'sch_' || i, 'live', 1, 'default', :later + i, :later * 2, 0, 0, 0",
+        "'sch_' || i, 'live', 1, 'p' || i % 1000, :later + i, :later * 2, 0, 0, 0",
     ),
     "event": (
         "id, project, notification_id, type, at, data",
@@ -49,7 +49,7 @@ def crowded(open_world: Opener) -> World:
     world = open_world()
     engine = world.store.database.engine
     later = int((world.now + timedelta(days=1)).timestamp()) * 1_000_000
-    numbers = _NUMBERS[engine.dialect.name]
+    numbers = NUMBERS[engine.dialect.name]
     with writing(world.store.database) as connection:
         for table, (columns, values) in _FILL.items():
             row_values = values.replace(":later", str(later))
@@ -65,7 +65,7 @@ def explained(engine: Engine) -> Iterator[list[str]]:
     plans: list[str] = []
 
     def explain(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if not re.match(r"(SELECT|WITH|UPDATE|DELETE)\b", statement):
+        if not re.match(r"\s*(SELECT|WITH|UPDATE|DELETE)\b", statement):
             return
         if engine.dialect.name == "postgresql":
             found = cursor.execute("EXPLAIN (FORMAT JSON) " + statement, parameters).fetchone()[0]
@@ -90,12 +90,22 @@ def is_scan(plan: str) -> bool:
 async def test_a_claim_touches_the_due_range_of_its_index_only(crowded: World) -> None:
     await crowded.accept(crowded.acceptance())
     engine = crowded.store.database.engine
-    lease = crowded.now + timedelta(seconds=30)
+    lease, room = crowded.now + timedelta(seconds=30), Room(20, 20, MANY_BYTES)
     with explained(engine) as plans, writing(crowded.store.database) as connection:
-        (claimed,) = CLAIM.run(connection, [ClaimRequest("one", "live", 20, crowded.now, lease)])
-    assert len(claimed) == 1
+        (claimed,) = CLAIM.run(connection, [ClaimRequest("one", "live", room, crowded.now, lease)])
+    assert len(claimed.mails) == 1
     claims = [plan for plan in plans if re.search(r"ix_outbox_due.*due_at ?<", plan)]
-    assert len(claims) == 3, "one for each lane"
+    assert len(claims) == 1, "one for the lane that has something due"
+    assert not any(map(is_scan, plans)), plans
+
+
+async def test_freeing_leases_touches_the_range_in_which_they_end(crowded: World) -> None:
+    await crowded.accept(crowded.acceptance())
+    await crowded.claim("gone")
+    engine = crowded.store.database.engine
+    with explained(engine) as plans, writing(crowded.store.database) as connection:
+        assert FREE.run(connection, [("gone", crowded.now)]) == [1]
+    assert len(plans) > 1
     assert not any(map(is_scan, plans)), plans
 
 

@@ -8,8 +8,9 @@ import pytest
 from notifier.core.message import Lane, Step
 from notifier.store.acceptance import OnceKey
 from notifier.store.events import StoryPart, story
-from notifier.store.outbox import FREE, RENEW, Renewal, next_due, owners
+from notifier.store.outbox import FREE, RELEASE, RENEW, Release, Renewal
 from notifier.store.schema import content, message
+from notifier.store.turns import next_due
 from tests.store.world import World
 
 pytestmark = pytest.mark.anyio
@@ -160,9 +161,47 @@ async def test_a_renewed_lease_is_not_claimed_at_its_old_end(world: World) -> No
     await world.accept(world.acceptance())
     (claimed,) = await world.claim("one")
     until = world.now + timedelta(seconds=60)
-    assert await world.store.write(RENEW, Renewal("one", (claimed.claim.id,), until)) == 1
+    ids = (claimed.claim.id, "msg_gone")
+    assert await world.store.write(RENEW, Renewal("one", ids, until)) == {claimed.claim.id}
     world.now += timedelta(seconds=31)
     assert await world.claim("two") == ()
+
+
+async def test_a_released_message_is_due_at_once_and_nothing_counts_against_it(
+    world: World,
+) -> None:
+    await world.accept(world.acceptance())
+    (claimed,) = await world.claim("one")
+    assert await world.store.write(RELEASE, Release(claimed.claim, world.now))
+    (again,) = await world.claim("two")
+    assert (again.orphaned, again.attempt, again.claim.claims) == (0, 0, 2)
+
+
+async def test_a_release_does_not_hide_what_came_before_it(world: World) -> None:
+    await world.accept(world.acceptance())
+    await world.claim("gone")
+    world.now += timedelta(seconds=31)
+    (claimed,) = await world.claim("one")
+    await world.store.write(RELEASE, Release(claimed.claim, world.now))
+    (again,) = await world.claim("two")
+    assert again.orphaned == 1
+
+
+async def test_a_counted_release_is_a_claim_without_outcome(world: World) -> None:
+    await world.accept(world.acceptance())
+    (claimed,) = await world.claim("one")
+    await world.store.write(RELEASE, Release(claimed.claim, world.now, counted=True))
+    (again,) = await world.claim("two")
+    assert again.orphaned == 1
+
+
+async def test_a_lost_lease_cannot_be_released(world: World) -> None:
+    await world.accept(world.acceptance())
+    (late,) = await world.claim("one")
+    world.now += timedelta(seconds=31)
+    await world.claim("two")
+    assert not await world.store.write(RELEASE, Release(late.claim, world.now))
+    assert await world.claim("three") == ()
 
 
 async def test_leases_of_a_dead_owner_are_freed_and_counted_as_without_outcome(
@@ -170,7 +209,6 @@ async def test_leases_of_a_dead_owner_are_freed_and_counted_as_without_outcome(
 ) -> None:
     await world.accept(world.acceptance())
     await world.claim("gone")
-    assert await world.store.read(owners) == ["gone"]
     assert await world.store.write(FREE, ("gone", world.now)) == 1
     (again,) = await world.claim("new")
     assert again.orphaned == 1

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from notifier.core.envelope import Envelope
 from notifier.core.ids import IdSource
 from notifier.core.message import Lane, Step
+from notifier.core.room import Room
 from notifier.store import notifications
 from notifier.store.acceptance import (
     ACCEPT,
@@ -20,12 +21,16 @@ from notifier.store.acceptance import (
     NewNotification,
     OnceKey,
 )
+from notifier.store.claiming import CLAIM, Catch, ClaimRequest
 from notifier.store.events import Event
 from notifier.store.notifications import NotificationView
-from notifier.store.outbox import CLAIM, Claimed, ClaimRequest
+from notifier.store.outbox import Claimed
 from notifier.store.outcomes import RECORD, Outcome
 from notifier.store.schema import content
 from notifier.store.store import Store
+from notifier.store.turns import Turns
+
+MANY_BYTES = 2**40
 
 
 @dataclass
@@ -45,6 +50,7 @@ class World:
         due_in_s: float = 0,
         once: OnceKey | None = None,
         sealed: bool = False,
+        project: str = "default",
     ) -> Acceptance:
         """A notification to these recipients, who share one content."""
         notification_id = self.ids.new("ntf")
@@ -53,7 +59,7 @@ class World:
         return Acceptance(
             notification=NewNotification(
                 id=notification_id,
-                project="default",
+                project=project,
                 route="live",
                 lane=lane,
                 created_at=self.now,
@@ -67,7 +73,7 @@ class World:
             ),
             accepted=Event(
                 self.ids.new("evt"),
-                "default",
+                project,
                 "notification.accepted",
                 self.now,
                 notification_id=notification_id,
@@ -78,11 +84,16 @@ class World:
     async def accept(self, item: Acceptance) -> FirstCall | None:
         return await self.store.write(ACCEPT, item)
 
-    async def claim(self, owner: str = "one", seats: int = 10) -> Sequence[Claimed]:
+    async def claim(
+        self, owner: str = "one", seats: int = 10, turns: Turns | None = None
+    ) -> Sequence[Claimed]:
+        catch = await self.catch(Room(seats, seats, MANY_BYTES), owner, turns)
+        return catch.mails
+
+    async def catch(self, room: Room, owner: str = "one", turns: Turns | None = None) -> Catch:
         lease_until = self.now + timedelta(seconds=30)
-        return await self.store.write(
-            CLAIM, ClaimRequest(owner, "live", seats, self.now, lease_until)
-        )
+        request = ClaimRequest(owner, "live", room, self.now, lease_until, turns or Turns())
+        return await self.store.write(CLAIM, request)
 
     async def record(
         self, claimed: Claimed, step: Step | None, *, due_in_s: float = 0, attempt: int = 1

@@ -1,0 +1,283 @@
+"""Claims: due mail is taken under a lease, urgent mail first, each project in its turn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain, zip_longest
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    SmallInteger,
+    String,
+    bindparam,
+    case,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from notifier.core.envelope import Envelope
+from notifier.core.message import Lane
+from notifier.core.room import Room
+from notifier.core.route import Route
+from notifier.store.outbox import Claim, Claimed
+from notifier.store.schema import content, message, outbox
+from notifier.store.turns import Turns
+from notifier.store.types import Json
+from notifier.store.write_queue import Write
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """`owner` wants what is due at `now` and has room in `room`, until `lease_until`.
+
+    `turns` is the claimer's memory of whose turn it is.
+    """
+
+    owner: str
+    route: Route
+    room: Room
+    now: datetime
+    lease_until: datetime
+    turns: Turns = field(default_factory=Turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """What a claim brought, in the order in which it should leave.
+
+    `more`: it ended for want of room, and more may be due.
+    """
+
+    mails: tuple[Claimed, ...]
+    more: bool
+
+
+def _claim(connection: Connection, items: Sequence[ClaimRequest]) -> Sequence[Catch]:
+    return [_claim_one(connection, item) for item in items]
+
+
+CLAIM: Write[ClaimRequest, Catch] = Write("claim", 30, _claim, key=lambda item: item.owner)
+"""Due messages, urgent ones first. A claim counts even if the claimer dies right after it."""
+
+
+# The first `share` due rows of each project whose turn it is. On PostgreSQL each project's scan
+# locks its rows and steps over those that others hold. SQLite has no LATERAL; there the rows of a
+# project's list are found by their rowids.
+_PICKS: Final = {
+    "postgresql": text("""
+        SELECT due.* FROM unnest(:projects) AS turn(project), LATERAL (
+            SELECT id, project, due_at, expires_at, claims, attempt, orphaned, standstill_us,
+                owner IS NOT NULL AS left_behind
+            FROM outbox WHERE route = :route_ AND lane = :lane_ AND project = turn.project
+            AND due_at <= :now ORDER BY due_at LIMIT :share FOR UPDATE SKIP LOCKED
+        ) AS due
+    """).bindparams(bindparam("projects", type_=ARRAY(String))),
+    "sqlite": text("""
+        WITH turn AS (SELECT value AS project FROM json_each(:projects))
+        SELECT id, outbox.project, due_at, expires_at, claims, attempt, orphaned, standstill_us,
+            owner IS NOT NULL AS left_behind
+        FROM turn CROSS JOIN outbox WHERE outbox.rowid IN (
+            SELECT rowid FROM outbox
+            WHERE route = :route_ AND lane = :lane_ AND project = turn.project
+            AND due_at <= :now ORDER BY due_at LIMIT :share
+        )
+    """).bindparams(bindparam("projects", type_=Json)),
+}
+_PICK: Final = {
+    dialect: pick.bindparams(
+        bindparam("route_", type_=String),
+        bindparam("lane_", type_=SmallInteger),
+        bindparam("now", type_=outbox.c.due_at.type),
+        bindparam("share", type_=Integer),
+    ).columns(
+        outbox.c.id,
+        outbox.c.project,
+        outbox.c.due_at,
+        outbox.c.expires_at,
+        outbox.c.claims,
+        outbox.c.attempt,
+        outbox.c.orphaned,
+        outbox.c.standstill_us,
+    )
+    for dialect, pick in _PICKS.items()
+}
+_MAILS = (
+    select(
+        message.c.id,
+        message.c.notification_id,
+        message.c.mail_from,
+        message.c.rcpt_to,
+        message.c.smtputf8,
+        message.c.message_id,
+        message.c.content_id,
+        content.c.sealed,
+        content.c.size_bytes,
+    )
+    .select_from(message.join(content, content.c.id == message.c.content_id))
+    .where(message.c.id.in_(bindparam("ids", expanding=True)))
+)
+_BODIES = select(content.c.id, content.c.body).where(
+    content.c.id.in_(bindparam("ids", expanding=True))
+)
+_TAKE = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        owner=bindparam("owner_"),
+        due_at=bindparam("until"),
+        claims=outbox.c.claims + 1,
+        # An owner that is still set is one that left no outcome.
+        orphaned=outbox.c.orphaned + case((outbox.c.owner.is_not(None), 1), else_=0),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """A due row of the outbox and what belongs to it, but for the body."""
+
+    lane: Lane
+    row: Any
+    mail: Any
+
+
+class _Basket:
+    """What was taken so far, and what there is room for."""
+
+    def __init__(self, room: Room) -> None:
+        self.picked: list[_Picked] = []
+        self.full = False
+        self._room = room
+        self._size = 0
+        self._plain = 0
+        self._urgent = 0
+
+    def free(self, lane: Lane) -> int:
+        """Seats for messages of this lane."""
+        room = self._room
+        free = room.seats - len(self.picked)
+        return free if lane is Lane.URGENT else min(free, room.plain - self._plain)
+
+    def put(self, picked: _Picked) -> bool:
+        """False: it does not fit."""
+        size = picked.mail.size_bytes
+        if self._size + size > self._room.size_bytes and not self._may_be_large(picked.lane):
+            self.full = True
+            return False
+        self._size += size
+        self.picked.append(picked)
+        if picked.lane is Lane.URGENT:
+            self._urgent += 1
+        else:
+            self._plain += 1
+        return True
+
+    def _may_be_large(self, lane: Lane) -> bool:
+        if lane is Lane.URGENT and self._room.urgent_alone:
+            return self._urgent == 0
+        return self._room.alone and not self.picked
+
+
+def _claim_one(connection: Connection, wanted: ClaimRequest) -> Catch:
+    basket = _Basket(wanted.room)
+    looked = wanted.turns.look(connection, wanted.route)
+    _fill(connection, wanted, basket)
+    if not looked and not basket.full:
+        # Less than there was room for, by a look that may be too old to know of the rest.
+        wanted.turns.forget()
+        wanted.turns.look(connection, wanted.route)
+        _fill(connection, wanted, basket)
+    return Catch(_with_bodies(connection, wanted, basket.picked), basket.full)
+
+
+def _fill(connection: Connection, wanted: ClaimRequest, basket: _Basket) -> None:
+    for lane in Lane:
+        waiting = wanted.turns.due(lane, wanted.now)
+        while waiting and not basket.full:
+            free = basket.free(lane)
+            if free <= 0:
+                basket.full = True
+                return
+            # Each project the same; who has more gets what the others leave, after them.
+            turn, waiting = waiting[:free], waiting[free:]
+            share = -(-free // len(turn))
+            rows = _pick(connection, wanted, lane, turn, share)
+            _take(connection, wanted, lane, basket, _in_turn(turn, rows))
+            waiting += [project for project in turn if len(rows[project]) == share]
+
+
+def _pick(
+    connection: Connection, wanted: ClaimRequest, lane: Lane, turn: Sequence[str], share: int
+) -> Mapping[str, Sequence[Any]]:
+    """The first `share` due rows of each of these projects; those of a project in due order."""
+    parameters = {
+        "route_": wanted.route,
+        "lane_": int(lane),
+        "now": wanted.now,
+        "share": share,
+        "projects": turn,
+    }
+    found: dict[str, list[Any]] = {project: [] for project in turn}
+    for row in connection.execute(_PICK[connection.dialect.name], parameters):
+        found[row.project].append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: (row.due_at, row.id))
+    return found
+
+
+def _in_turn(turn: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """One of each project, then the second of each, and so on."""
+    rounds = zip_longest(*(rows[project] for project in turn))
+    return [row for row in chain.from_iterable(rounds) if row is not None]
+
+
+def _take(
+    connection: Connection, wanted: ClaimRequest, lane: Lane, basket: _Basket, rows: Sequence[Any]
+) -> None:
+    """Put rows into the basket as long as there is room, and lease them."""
+    if not rows:
+        return
+    mails = {row.id: row for row in connection.execute(_MAILS, {"ids": [row.id for row in rows]})}
+    taken: list[str] = []
+    for row in rows[: basket.free(lane)]:
+        if not basket.put(_Picked(lane, row, mails[row.id])):
+            break
+        taken.append(row.id)
+        wanted.turns.served(lane, row.project)
+    if taken:
+        lease = {"ids": taken, "owner_": wanted.owner, "until": wanted.lease_until}
+        connection.execute(_TAKE, lease)
+
+
+def _with_bodies(
+    connection: Connection, wanted: ClaimRequest, picked: Sequence[_Picked]
+) -> tuple[Claimed, ...]:
+    if not picked:
+        return ()
+    ids = {one.mail.content_id for one in picked}
+    bodies = {row.id: row.body for row in connection.execute(_BODIES, {"ids": [*ids]})}
+    return tuple(_claimed(wanted, one, bodies[one.mail.content_id]) for one in picked)
+
+
+def _claimed(wanted: ClaimRequest, picked: _Picked, body: bytes | None) -> Claimed:
+    row, mail = picked.row, picked.mail
+    stood_still = 0 if row.standstill_us is None else wanted.turns.standstill_us - row.standstill_us
+    return Claimed(
+        claim=Claim(row.id, wanted.owner, row.claims + 1),
+        project=row.project,
+        notification_id=mail.notification_id,
+        lane=picked.lane,
+        due_at=wanted.lease_until,
+        expires_at=row.expires_at + timedelta(microseconds=stood_still),
+        attempt=row.attempt,
+        orphaned=row.orphaned + row.left_behind,
+        envelope=Envelope(mail.mail_from, mail.rcpt_to, mail.smtputf8),
+        message_id=mail.message_id,
+        body=body,
+        sealed=mail.sealed,
+        size_bytes=mail.size_bytes,
+    )
