@@ -137,6 +137,7 @@ class Breaker:
         if before.state != state:
             fact = RelayPaused if state == "paused" else RelayResting
             self._observe(fact(self._name, reason))
+        self._changed()
 
     def _length(self, state: State) -> float:
         """The rest's length in seconds: a pause is always long, a rest doubles; each less up to

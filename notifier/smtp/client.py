@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from aiosmtplib import (
@@ -13,7 +13,6 @@ from aiosmtplib import (
     SMTPResponse,
     SMTPResponseException,
 )
-from aiosmtplib.protocol import SMTPProtocol
 
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase
 from notifier.settings.relay import RelayTarget
@@ -29,21 +28,12 @@ _AUTH_ORDER: Final = ("plain", "login", "cram-md5")
 
 
 class Client(SMTP):
-    """A connection that is opened once, carries mails one after the other, and is closed.
+    """A connection that is opened once, carries mails by its courier, and is left.
 
-    `phase` is how far the current dialogue got; `opened_at` is in the monotonic clock's time,
-    `parked_at` in the loop's.
-    `needs_reset`: a refused envelope is still open on the relay's side. `is_spent`: it is to
-    carry no more mails.
+    `phase` is how far its opening got; `opened_at` is in the monotonic clock's time.
     """
 
-    def __init__(
-        self,
-        target: RelayTarget,
-        trust: Trust,
-        helo_name: str | None,
-        lost: Callable[["Client"], None],
-    ) -> None:
+    def __init__(self, target: RelayTarget, trust: Trust, helo_name: str | None) -> None:
         super().__init__(
             hostname=target.host,
             port=target.port,
@@ -55,15 +45,9 @@ class Client(SMTP):
         self.target = target
         self.phase = Phase.CONNECT
         self.opened_at = 0.0
-        self.parked_at = 0.0
-        self.mails = 0
-        self.mail_written = False
-        self.needs_reset = False
-        self.is_spent = False
         self._wire: Wire | None = None
         self._trust = trust
         self._helo_name = helo_name
-        self._lost = lost
 
     @property
     def wire(self) -> Wire:
@@ -179,10 +163,6 @@ class Client(SMTP):
         login = {"plain": self.auth_plain, "login": self.auth_login, "cram-md5": self.auth_crammd5}
         await login[mechanism](self.target.username, self.target.password or "")
         return None
-
-    def _on_connection_lost(self, protocol: SMTPProtocol) -> None:
-        super()._on_connection_lost(protocol)
-        self._lost(self)
 
 
 def _missing_starttls() -> LinkFailure:

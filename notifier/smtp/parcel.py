@@ -10,22 +10,26 @@ from notifier.core.envelope import Envelope
 END_OF_DATA: Final = b".\r\n"
 
 # What ends or extends a path on a command line (RFC 5321 §4.1.2) is refused outside of a quoted
-# local part; control characters are refused everywhere.
+# local part; control characters and halves of surrogate pairs are refused everywhere.
 _PATH: Final = re.compile(
-    r'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*")?[^\s<>"\x00-\x1f\x7f]*'
+    r'(?:"(?:[^"\\\x00-\x1f\x7f\ud800-\udfff]|\\[^\x00-\x1f\x7f\ud800-\udfff])*")?'
+    r'[^\s<>"\x00-\x1f\x7f\ud800-\udfff]*'
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Parcel:
-    """A mail ready to be sent to any relay.
+    """A mail ready to be sent to any relay; not changed any more.
 
     `body` is the content dot-stuffed (RFC 5321 §4.5.2) and ended with CRLF, without the final
-    dot; `size_bytes` is the content's size as RFC 1870 §3 counts it. `fault` says why it must
-    not be sent at all. `abort` is asked right before the final dot.
+    dot; `size_bytes` is the content's size as RFC 1870 §3 counts it. `sender` and `recipient` are
+    the paths as they go on the wire. `fault` says why it must not be sent at all. `abort` is asked
+    right before the final dot.
     """
 
     envelope: Envelope
+    sender: bytes
+    recipient: bytes
     body: bytes
     size_bytes: int
     eight_bit: bool
@@ -38,25 +42,34 @@ def pack(envelope: Envelope, content: bytes, abort: Callable[[], bool] | None = 
     """Make `content` (CRLF lines) ready; all but the dots and a missing last CRLF stays as is."""
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
-    body = content.replace(b"\r\n.", b"\r\n..")
-    if body.startswith(b"."):
-        body = b"." + body
-    ascii_paths = envelope.mail_from.isascii() and envelope.rcpt_to.isascii()
+    mail_from, rcpt_to = envelope.mail_from, envelope.rcpt_to
+    utf8 = not (mail_from.isascii() and rcpt_to.isascii())
+    body, fault = content, None
+    # Nearly no mail has a line that begins with a dot: one look finds out.
+    if b"\n." in content or b"\r." in content or content[:1] == b".":
+        body = _stuffed(content)
+        fault = _smuggling(body)
+    if _PATH.fullmatch(mail_from) is None or _PATH.fullmatch(rcpt_to) is None:
+        fault = "an address that cannot stand on an SMTP command line"
     return Parcel(
         envelope,
+        mail_from.encode("utf-8", "replace"),
+        rcpt_to.encode("utf-8", "replace"),
         body,
-        size_bytes=len(content),
-        eight_bit=not content.isascii(),
-        utf8=envelope.smtputf8 or not ascii_paths,
-        fault=_fault(envelope, body),
-        abort=abort,
+        len(content),
+        not content.isascii(),
+        utf8 or envelope.smtputf8,
+        fault,
+        abort,
     )
 
 
-def _fault(envelope: Envelope, body: bytes) -> str | None:
-    for path in (envelope.mail_from, envelope.rcpt_to):
-        if _PATH.fullmatch(path) is None:
-            return "an address that cannot stand on an SMTP command line"
+def _stuffed(content: bytes) -> bytes:
+    body = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + body if body.startswith(b".") else body
+
+
+def _smuggling(body: bytes) -> str | None:
     # After dot-stuffing a dot alone on its line can only follow a lone CR or LF. Relays that
     # take those for line ends would take it for the end of the mail, and what follows for
     # commands of ours ("SMTP smuggling").

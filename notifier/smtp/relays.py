@@ -14,11 +14,13 @@ from notifier.core.route import Route
 from notifier.core.verdict import Action, Verdict, verdict
 from notifier.observe.facts import Observer
 from notifier.settings.relay import RelayTarget
+from notifier.smtp.allowance import Allowance, Grants, OwnRates
 from notifier.smtp.breaker import Breaker, RelayHealth
 from notifier.smtp.helo import checked_name
 from notifier.smtp.parcel import pack
-from notifier.smtp.relay import Relay, Try
+from notifier.smtp.relay import Relay
 from notifier.smtp.replies import queue_id_of
+from notifier.smtp.slip import Try
 
 NO_RELAY: Final = "none"
 
@@ -63,7 +65,9 @@ class Relays:
         observe: Observer,
         clock: Clock = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
+        grants: Grants | None = None,
     ) -> None:
+        grants = grants or OwnRates()
         if helo_name is not None:
             helo_name = checked_name(helo_name)
 
@@ -74,9 +78,10 @@ class Relays:
                 clock=clock,
                 jitter=jitter,
                 observe=observe,
-                changed=self._ring,
+                changed=lambda: self._changed(target.name),
             )
-            return Relay(target, helo_name, breaker)
+            allowance = Allowance(target.name, target.limits.rate_per_s, grants)
+            return Relay(target, helo_name, breaker, allowance)
 
         self._bell = asyncio.Event()
         self._relays = tuple(relay_of(target) for target in targets)
@@ -93,6 +98,7 @@ class Relays:
         envelope: Envelope,
         content: bytes,
         *,
+        urgent: bool = False,
         abort: Callable[[], bool] | None = None,
     ) -> Attempt:
         """Try the relays of `route` in their order until one decides about the mail.
@@ -107,7 +113,7 @@ class Relays:
         fallback: Attempt | None = None
         skipped = False
         for relay in self._routes[route]:
-            tried = await relay.send(parcel)
+            tried = await relay.send(parcel, urgent=urgent)
             if tried is None:
                 skipped = True
                 continue
@@ -143,6 +149,12 @@ class Relays:
     async def aclose(self) -> None:
         """Close all connections, the parked ones with QUIT; takes at most a few seconds."""
         await asyncio.gather(*(relay.aclose() for relay in self._relays))
+
+    def _changed(self, name: str) -> None:
+        for relay in self._relays:
+            if relay.target.name == name:
+                relay.fleet.turn_away()
+        self._ring()
 
     def _ring(self) -> None:
         self._bell.set()

@@ -1,10 +1,9 @@
 """The bytes of one SMTP connection: replies in, commands and body blocks out."""
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiosmtplib import (
     SMTPException,
@@ -15,6 +14,9 @@ from aiosmtplib import (
 )
 from aiosmtplib.protocol import SMTPProtocol
 
+if TYPE_CHECKING:
+    from notifier.smtp.courier import Courier
+
 GARBAGE: Final = -1
 """The code aiosmtplib gives to what is no SMTP reply."""
 
@@ -23,7 +25,9 @@ MAX_LINE_BYTES: Final = 8 * 1024
 MAX_REPLY_BYTES: Final = 32 * 1024
 BLOCK_BYTES: Final = 64 * 1024
 
-_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+# RFC 5321 §4.2: three digits of which the first is 2 to 5, then a blank, a hyphen, or nothing.
+_CODES: Final = {b"%d" % code: code for code in range(200, 600)}
+_MARKS: Final = (b" ", b"", b"-")
 
 
 class Wire(SMTPProtocol):
@@ -34,6 +38,10 @@ class Wire(SMTPProtocol):
     the connection instead of being taken for the answer to the next command. Each reply has a
     deadline of its own, so a byte a second does not hold it open. After any failure here the
     connection must not be used again.
+
+    While a connection is opened and left, replies wait for `read_response`. In between `courier`
+    is set and told of each one as it comes, then once when all that came has been told
+    (`proceed`): only then may it write, so nothing that is here already can pass for an answer.
     """
 
     def __init__(
@@ -41,9 +49,10 @@ class Wire(SMTPProtocol):
     ) -> None:
         super().__init__(loop=loop, connection_lost_callback=lost)
         self.garbled = False
-        self.early: SMTPResponse | None = None
+        self.courier: Courier | None = None
         self._owed = 1  # the greeting
         self._sending_body = False
+        self._partial = b""
         self._lines: list[bytes] = []
         self._lines_bytes = 0
         self._replies: deque[SMTPResponse] = deque()
@@ -53,17 +62,26 @@ class Wire(SMTPProtocol):
     # What the relay says
 
     def data_received(self, data: bytes) -> None:
-        """Cut what came into replies and wake whoever waits for one."""
-        if self._failure is not None:
+        """Cut what came into replies and tell whoever waits for them."""
+        if self.has_failed():
             return
-        self._buffer += data
-        if b"\n" in data:
-            self._take_lines()
-        if self._lines_bytes + len(self._buffer) > MAX_REPLY_BYTES:
-            self._spoil("a reply without end")
-        elif self._buffer and not self._owed and not self._sending_body:
-            self._spoil("data that nobody asked for")
-        self._wake()
+        if self._partial:
+            data = self._partial + data
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            self._take_line(data[start:end])
+            if self.has_failed():
+                return
+            start = end + 1
+        self._partial = data[start:]
+        if self._partial:
+            self._check_partial()
+        if not start or self.has_failed():
+            return
+        if self.courier is not None:
+            self.courier.proceed()
+        else:
+            self._wake()
 
     def eof_received(self) -> bool:
         """Nothing more can come, so nothing more needs to be written."""
@@ -72,10 +90,8 @@ class Wire(SMTPProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, whoever brought it about."""
-        if self._failure is None:
-            self._failure = SMTPServerDisconnected(f"connection lost: {exc}" if exc else "lost")
         super().connection_lost(exc)
-        self._wake()
+        self._fail(SMTPServerDisconnected(f"connection lost: {exc}" if exc else "lost"))
 
     async def read_response(
         self,
@@ -92,6 +108,15 @@ class Wire(SMTPProtocol):
 
     # What we say
 
+    def has_failed(self) -> bool:
+        """Whether the connection must not be used again."""
+        return self._failure is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the relay does not read as fast as we write; `courier.room()` ends it."""
+        return self._paused
+
     def write(self, data: bytes) -> None:
         """Send one command that is owed one reply (aiosmtplib's own commands go through here)."""
         self.send(data, replies=1)
@@ -106,26 +131,26 @@ class Wire(SMTPProtocol):
         self._owed = replies
         super().write(data)
 
-    async def send_block(self, block: bytes | memoryview, *, timeout_s: float) -> bool:
-        """Send a part of the body and wait until there is room for the next one.
-
-        False: the relay answered before the final dot, see `early`. Raises TimeoutError when
-        there is no room within `timeout_s`.
-        """
-        self._sending_body = True
-        super().write(cast("bytes", block))
-        if self._paused and self.early is None:
-            async with asyncio.timeout(timeout_s):
-                await self._drain_helper()
-        return self.early is None
-
-    def send_end(self, block: bytes) -> None:
-        """Send the last block of the body with the final dot, which is owed a reply."""
+    def say(self, data: bytes, *, replies: int) -> None:
+        """Send a group of commands for the courier, who is told when that fails."""
         self._sending_body = False
-        if self._failure is not None:
-            raise self._failure
-        self._owed = 1
-        super().write(block)
+        self._owed = replies
+        self._put(data)
+
+    def send_block(self, block: bytes | memoryview) -> None:
+        """Send a part of the body. A reply that comes from here on is told without being owed."""
+        self._sending_body = True
+        self._put(block)
+
+    def expire(self) -> None:
+        """The relay took too long."""
+        self._fail(SMTPReadTimeoutError("no complete reply in time"))
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        super().resume_writing()
+        if self.courier is not None:
+            self.courier.room()
 
     def abort(self) -> None:
         """Close at once, without sending what is still buffered."""
@@ -133,43 +158,53 @@ class Wire(SMTPProtocol):
 
     # Inside
 
-    def _take_lines(self) -> None:
-        start = 0
-        while self._failure is None and (end := self._buffer.find(b"\n", start)) >= 0:
-            line = bytes(self._buffer[start:end])
-            start = end + 1
-            self._take_line(line.removesuffix(b"\r"))
-        del self._buffer[:start]
+    def _put(self, data: bytes | memoryview) -> None:
+        transport = cast("asyncio.WriteTransport | None", self.transport)
+        if transport is None or transport.is_closing():
+            self._fail(SMTPServerDisconnected("connection closed"))
+        else:
+            transport.write(data)
 
     def _take_line(self, line: bytes) -> None:
-        match = _LINE.match(line)
-        if match is None or len(line) > MAX_LINE_BYTES:
+        code, mark = _CODES.get(line[:3]), line[3:4]
+        if mark == b"\r" and len(line) == 4:
+            mark = b""
+        if code is None or mark not in _MARKS or len(line) > MAX_LINE_BYTES:
             self._spoil("a line that is no SMTP reply")
-            return
-        code, dash, text = match.groups()
-        if self._lines and self._lines[0] != code:
+        elif self._lines or mark == b"-":
+            self._take_one_of_several(line, last=mark != b"-")
+        else:
+            self._take_reply(code, line[4:].strip())
+
+    def _take_one_of_several(self, line: bytes, *, last: bool) -> None:
+        if self._lines and self._lines[0][:3] != line[:3]:
             self._spoil("a reply with two codes")
             return
-        if not self._lines:
-            self._lines.append(code)
-        self._lines.append((text or b"").strip())
+        self._lines.append(line)
         self._lines_bytes += len(line)
-        if dash != b"-":
-            self._take_reply()
+        if last:
+            text = b"\n".join(one[4:].strip() for one in self._lines)
+            self._lines, self._lines_bytes = [], 0
+            self._take_reply(_CODES[line[:3]], text)
+        elif self._lines_bytes > MAX_REPLY_BYTES:
+            self._spoil("a reply without end")
 
-    def _take_reply(self) -> None:
-        text = b"\n".join(self._lines[1:]).decode("utf-8", "surrogateescape")
-        reply = SMTPResponse(int(self._lines[0]), text)
-        self._lines.clear()
-        self._lines_bytes = 0
+    def _take_reply(self, code: int, text: bytes) -> None:
         if self._owed:
             self._owed -= 1
-            self._replies.append(reply)
-        elif self._sending_body and self.early is None:
-            self.early = reply
-            self._release_drain()
-        else:
+        elif not self._sending_body:
             self._spoil("a reply that nobody asked for")
+            return
+        if self.courier is not None:
+            self.courier.replied(code, text)
+        else:
+            self._replies.append(SMTPResponse(code, text.decode("utf-8", "surrogateescape")))
+
+    def _check_partial(self) -> None:
+        if self._lines_bytes + len(self._partial) > MAX_REPLY_BYTES:
+            self._spoil("a reply without end")
+        elif not self._owed and not self._sending_body:
+            self._spoil("data that nobody asked for")
 
     async def _readable(self, timeout: float | None) -> None:  # noqa: ASYNC109 - the base's name
         if self._failure is not None:
@@ -191,22 +226,19 @@ class Wire(SMTPProtocol):
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _release_drain(self) -> None:
-        for waiter in self._drain_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
     def _spoil(self, what: str) -> None:
         self.garbled = True
         self._fail(SMTPResponseException(GARBAGE, what))
 
     def _fail(self, failure: SMTPException) -> None:
-        if self._failure is None:
-            self._failure = failure
         if self.transport is not None:
             cast("asyncio.WriteTransport", self.transport).abort()
-        self._release_drain()
+        if self._failure is not None:
+            return
+        self._failure = failure
         self._wake()
+        if self.courier is not None:
+            self.courier.broken(failure)
 
 
 def _expire(waiter: "asyncio.Future[None]") -> None:

@@ -6,15 +6,12 @@ from dataclasses import replace
 import pytest
 
 from notifier.core.errors import Misconfigured
-from notifier.core.reply import Outcome, Phase
 from notifier.core.verdict import Action
 from notifier.settings.sections import RelaySettings
-from notifier.smtp.client import Client
-from notifier.smtp.parcel import Parcel
-from notifier.smtp.relay import deadline_s
+from notifier.smtp.limits import deadline_s, dialogue_s, opening_s
 from notifier.smtp.relays import Relays
 from tests.smtp.desk import PATIENT, desk, short
-from tests.support.scripted_smtp import EXTENSIONS, Drop, Say, ScriptedSmtp, Step
+from tests.support.scripted_smtp import EXTENSIONS, Drop, Hang, Say, ScriptedSmtp, Step
 
 pytestmark = pytest.mark.anyio
 LONG = {**PATIENT, "rest_s": 3600}
@@ -205,23 +202,18 @@ async def test_a_name_that_is_none_is_refused_at_start(name: str) -> None:
         Relays([], helo_name=name, observe=lambda fact: None)
 
 
-def test_the_deadline_covers_every_phase() -> None:
-    limits = RelaySettings()
-    assert deadline_s(limits, 1000) > 600 + 120 + 180
-    assert deadline_s(limits, 10_000_000) > deadline_s(limits, 1000)
-
-
-async def test_a_send_that_hangs_on_our_side_ends_by_the_deadline(
+async def test_a_send_ends_by_the_deadline_of_all_its_phases_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def hang(client: Client, _: Parcel) -> Outcome:
-        client.phase = Phase.DOT
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    monkeypatch.setattr("notifier.smtp.relay.deliver", hang)
-    monkeypatch.setattr("notifier.smtp.relay.deadline_s", lambda *_: 0.5)
+    monkeypatch.setattr("notifier.smtp.fleet.Fleet.longest_s", lambda *_: 0.3)
     async with ScriptedSmtp() as server, desk(server.target(**PATIENT)) as sender:
+        server.on(Step.DOT, Hang())
         attempt = await sender.send()
-        assert (short(attempt.outcome), attempt.verdict.ambiguous) == ("dot timeout", True)
-        assert not server.connections[0].commands[1:]
+    assert (short(attempt.outcome), attempt.verdict.ambiguous) == ("dot timeout", True)
+
+
+def test_the_deadline_covers_every_phase() -> None:
+    limits = RelaySettings()
+    assert dialogue_s(limits, 1000) >= 3 * 300 + 120 + 180 + 600
+    assert opening_s(limits) >= 30 + 6 * 300
+    assert deadline_s(limits, 10_000_000) > deadline_s(limits, 1000)
