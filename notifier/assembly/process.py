@@ -16,14 +16,13 @@ from starlette.types import ASGIApp
 from notifier.api.app import Frame, create_app
 from notifier.api.confirm_page import confirm_router
 from notifier.api.deps import DESK, RING
-from notifier.api.frame import Health
 from notifier.api.notifications import notifications_router
 from notifier.api.ops import ops_app
 from notifier.api.registrations import registrations_router
 from notifier.api.server import Server, stop_on_signals
 from notifier.assembly.delivery import Delivery, open_delivery
 from notifier.assembly.first_steps import first_steps, mailbox_steps
-from notifier.assembly.health import health_of
+from notifier.assembly.instruments import Instruments, instruments
 from notifier.assembly.keys import declared_keys, migrates_itself
 from notifier.assembly.listening import Listening, listening
 from notifier.assembly.sample import sample_key, send_sample
@@ -62,9 +61,14 @@ class Ground:
     settings: Settings
     sockets: Listening
     new_id: IdSource
-    observe: Observer
+    instruments: Instruments
     stop: asyncio.Event
     delivers: bool
+
+    @property
+    def observe(self) -> Observer:
+        """Takes all facts of this process."""
+        return self.instruments.observe
 
 
 def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
@@ -73,14 +77,15 @@ def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
     `dispatch` False leaves the delivery wing to workers.
     """
     colours = "NO_COLOR" not in os.environ
-    observe = configure(settings.log, sys.stderr, colours=colours, now=_now)
+    log = configure(settings.log, sys.stderr, colours=colours, now=_now)
+    told = instruments(settings, log)
     _make_data_dir(settings)
     serves, captures = role in _SERVES, role in _CAPTURES
     with listening(settings, serves=serves, captures=captures) as sockets:
         if role != "mailbox":
-            _prepare_schema(settings, observe)
+            _prepare_schema(settings, told.observe)
         new_id = IdSource(_now, os.urandom)
-        ground = Ground(role, settings, sockets, new_id, observe, asyncio.Event(), dispatch)
+        ground = Ground(role, settings, sockets, new_id, told, asyncio.Event(), dispatch)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_live(ground))
 
@@ -135,7 +140,9 @@ async def _open(stack: AsyncExitStack, ground: Ground) -> list[Coroutine[Any, An
     if ground.role in _CAPTURES:
         house = await stack.enter_async_context(_mailbox(ground))
         if ground.role == "mailbox":
-            work = _serving(ground, _mailbox_app(ground, house), house)
+            frame = _mailbox_frame(ground)
+            await stack.enter_async_context(_probes(ground, frame))
+            work = _serving(ground, create_app(routers=[house.router], frame=frame), house)
             return [*work, _say(ground, mailbox_steps(ground.settings, ground.sockets))]
     else:
         _log_listeners(ground)
@@ -146,7 +153,8 @@ async def _open(stack: AsyncExitStack, ground: Ground) -> list[Coroutine[Any, An
     if ground.delivers:
         work.append(delivery.run(ground.stop))
     if ground.role == "worker":
-        return [*work, *_ops(ground, _frame(ground, desk, delivery, {}))]
+        await stack.enter_async_context(_probes(ground, _frame(ground, desk, delivery, {})))
+        return work
     given: dict[str, ApiKey] = {}
     if ground.role == "dev":
         plaintext, given = sample_key()
@@ -156,7 +164,8 @@ async def _open(stack: AsyncExitStack, ground: Ground) -> list[Coroutine[Any, An
     if house is not None:
         routers.append(house.router)
     app = create_app(routers=routers, frame=frame)
-    return [*work, *_serving(ground, app, house), *_ops(ground, frame)]
+    await stack.enter_async_context(_probes(ground, frame))
+    return [*work, *_serving(ground, app, house)]
 
 
 @asynccontextmanager
@@ -207,30 +216,30 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
 def _frame(ground: Ground, desk: Desk, delivery: Delivery, given: dict[str, ApiKey]) -> Frame:
     settings = ground.settings
     known = KnownKeys(desk.store, declared_keys(settings) | given)
+    health, scrape = ground.instruments.of_service(
+        ground.role, desk.store, delivery if ground.delivers else None, ground.stop, settings
+    )
     return Frame(
         settings=settings,
         observe=ground.observe,
         now=_now,
         new_id=ground.new_id,
         port=ground.sockets.http_port,
-        health=partial(
-            health_of, desk.store, delivery.relays if ground.delivers else None, ground.stop
-        ),
+        health=health,
         find_key=known.find,
+        scrape=scrape,
         state={DESK: desk, RING: delivery.ring},
     )
 
 
-def _mailbox_app(ground: Ground, house: House) -> ASGIApp:
-    """The mailbox alone: no keys, no store of its own to ask for its health."""
-
-    async def health() -> Health:
-        return Health("draining" if ground.stop.is_set() else "ready")
+def _mailbox_frame(ground: Ground) -> Frame:
+    """The mailbox alone knows no keys."""
 
     async def no_key(_: str) -> None:
         return None
 
-    frame = Frame(
+    health, scrape = ground.instruments.of_mailbox(ground.settings, ground.stop)
+    return Frame(
         settings=ground.settings,
         observe=ground.observe,
         now=_now,
@@ -238,8 +247,8 @@ def _mailbox_app(ground: Ground, house: House) -> ASGIApp:
         port=ground.sockets.http_port,
         health=health,
         find_key=no_key,
+        scrape=scrape,
     )
-    return create_app(routers=[house.router], frame=frame)
 
 
 def _serving(ground: Ground, app: ASGIApp, house: House | None) -> list[Coroutine[Any, Any, None]]:
@@ -250,11 +259,20 @@ def _serving(ground: Ground, app: ASGIApp, house: House | None) -> list[Coroutin
     return work
 
 
-def _ops(ground: Ground, frame: Frame) -> list[Coroutine[Any, Any, None]]:
+@asynccontextmanager
+async def _probes(ground: Ground, frame: Frame) -> AsyncIterator[None]:
+    """Answered until all else has ended: while mail under way is finished, `/readyz` says so."""
     if ground.sockets.ops is None:
-        return []
-    server = Server(ops_app(frame), ground.settings.http, ground.stop)
-    return [server.serve([ground.sockets.ops])]
+        yield
+        return
+    over = asyncio.Event()
+    server = Server(ops_app(frame), ground.settings.http, over)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve([ground.sockets.ops]))
+        try:
+            yield
+        finally:
+            over.set()
 
 
 def _log_listeners(ground: Ground) -> None:

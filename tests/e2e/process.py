@@ -37,12 +37,16 @@ async def eventually(ask: Callable[[], Awaitable[bool]], what: str) -> None:
 
 @dataclass
 class Service:
-    """A started process. `web` calls it; `log` is what it wrote to standard error."""
+    """A started process. `web` calls it; `log` is what it wrote to standard error.
+
+    `probe` is the address of its `/readyz`.
+    """
 
     process: asyncio.subprocess.Process
     web: httpx2.AsyncClient
     log_path: Path
     smtp_port: int = 0
+    probe: str = ""
 
     @property
     def log(self) -> str:
@@ -132,7 +136,7 @@ async def started(folder: Path, *arguments: str, **settings: object) -> AsyncIte
     probe = f"http://127.0.0.1:{ports['OPS__PORT']}/readyz"
     try:
         async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=30) as web:
-            service = Service(process, web, log, ports.get("MAILBOX__SMTP_PORT", 0))
+            service = Service(process, web, log, ports.get("MAILBOX__SMTP_PORT", 0), probe)
             await _ready(service, probe)
             yield service
     finally:
