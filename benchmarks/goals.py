@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.lines import one_process, sending, web
+from benchmarks.lines import million, one_process, sending, web
 from benchmarks.lines.plan import Plan
 from benchmarks.rig import machine, tools
 from benchmarks.rig.figures import Failed, Line
@@ -26,6 +26,7 @@ GROUPS: Final[dict[str, Callable[[Plan], Iterator[Line]]]] = {
     "accepting": web.accepting_lines,
     "scaled": web.scaled_lines,
     "latency": one_process.latency_lines,
+    "million": million.million_lines,
     "memory": one_process.memory_lines,
     "start": one_process.start_lines,
 }
