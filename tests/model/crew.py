@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 from notifier.core.backoff import BackoffPolicy
 from notifier.core.clock import Clock
 from notifier.core.next_step import RetryRules
-from notifier.dispatch.dispatcher import Lease
+from notifier.core.room import Room
+from notifier.dispatch.lane import Lease
 from notifier.dispatch.mail_lane import MailLane, Tools
 from notifier.observe.facts import Fact, LeaseLost
 from notifier.smtp.relays import Relays
@@ -98,7 +99,7 @@ class Crew:
         """Take what is due, and work on it up to the point where a relay has to answer."""
         now, before = self.office.clock(), await self.ledger()
         self.break_commit(doubt)
-        found = await worker.lane.claim(seats)
+        found, _ = await worker.lane.claim(Room(seats, seats, 2**40))
         due = {row.id for row in before.due(now)}
         assert {one.claim.id for one in found} <= due, "only what is due can be claimed"
         if doubt == "none":
