@@ -75,7 +75,7 @@ def own_routers(frame: Frame) -> list[APIRouter]:
     """
     settings = frame.settings
     docs = docs_router(home="/mailbox" if settings.is_dev else "/docs")
-    probes = ops_router(frame.health)
+    probes = ops_router(frame)
     return [docs, probes] if settings.is_dev or settings.ops.port is None else [docs]
 
 

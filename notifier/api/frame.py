@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from notifier.core.api_key import ApiKey
 from notifier.core.clock import Clock
 from notifier.core.ids import IdSource
+from notifier.observe.exposition import Page
 from notifier.observe.facts import Observer
 from notifier.settings import Settings
 
@@ -31,6 +32,9 @@ class Health:
 
 HealthCheck = Callable[[], Awaitable[Health]]
 
+Scrape = Callable[[str], Awaitable[Page]]
+"""The metrics as they stand, in the format that an `Accept` header asks for."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -38,7 +42,7 @@ class Frame:
 
     `port` is the one that is really bound. `mounts` are whole ASGI applications below a path;
     they get the same guards (hosts, origins, limits), but check their own callers.
-    `state` is put on `app.state` for the routes' dependencies.
+    `state` is put on `app.state` for the routes' dependencies. `scrape` None: no `/metrics`.
     """
 
     settings: Settings
@@ -48,6 +52,7 @@ class Frame:
     port: int
     health: HealthCheck
     find_key: KeyLookup
+    scrape: Scrape | None = None
     mounts: Mapping[str, ASGIApp] = field(default_factory=dict)
     state: Mapping[str, object] = field(default_factory=dict)
 

@@ -66,6 +66,11 @@ def floor_of(prefix: Prefix, at: datetime) -> str:
     return f"{prefix}_{int(at.timestamp() * 1000) << 80:032x}"
 
 
+def made_at_s(id_: str) -> float:
+    """When an id was made, in seconds since 1970, to the millisecond."""
+    return int(id_[4:16], 16) / 1000
+
+
 def is_id(text: str, prefix: Prefix) -> bool:
     """Whether `text` has the shape of an id with this prefix."""
     return text.startswith(prefix + "_") and _SHAPE.fullmatch(text) is not None

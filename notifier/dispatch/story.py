@@ -8,8 +8,8 @@ from typing import Any
 from notifier.core.message import Status, Stored, after, who_acts
 from notifier.core.next_step import NextStep
 from notifier.core.reply import LinkFailure, LinkFault, Reply
-from notifier.core.verdict import Verdict
-from notifier.observe.facts import MessageStepped, masked
+from notifier.core.verdict import Action, Verdict
+from notifier.observe.facts import MessageAlarmed, MessageStepped, masked
 from notifier.smtp.relays import Attempt
 from notifier.store.events import Event
 from notifier.store.outbox import Claimed
@@ -45,6 +45,18 @@ class StepTaken:
         return who_acts(self.status)
 
     @property
+    def alarming(self) -> bool:
+        """Whether an operator has to look at the answer to this mail. Of a relay that refuses us
+        altogether he is told once, not with each mail.
+        """
+        judged = self.verdict
+        return (
+            judged is not None
+            and judged.alert
+            and judged.action is not Action.RELAY_MISCONFIGURED
+        )
+
+    @property
     def ambiguous(self) -> bool:
         """Whether nobody can know if the mail was delivered."""
         return self.verdict is not None and self.verdict.ambiguous
@@ -68,8 +80,11 @@ def orphan_event(job: Claimed, event_id: str, at: datetime) -> Event:
 
 
 def fact_of(step: StepTaken, job: Claimed) -> MessageStepped:
-    """The line of the log."""
-    return MessageStepped(
+    """What the log and the metrics are told. A refusal that is neither the recipient's fault nor
+    the relay's, which tells of itself, calls for an operator.
+    """
+    kind = MessageAlarmed if step.alarming else MessageStepped
+    return kind(
         message_id=job.claim.id,
         project=job.project,
         recipient=masked(job.envelope.rcpt_to),
@@ -79,6 +94,9 @@ def fact_of(step: StepTaken, job: Claimed) -> MessageStepped:
         relay=step.attempt.relay if step.attempt else None,
         ms=round(step.attempt.elapsed_ms, 1) if step.attempt else None,
         ambiguous=step.ambiguous or job.orphaned > 0,
+        stream=job.lane.stream,
+        verdict=step.verdict.action.value if step.verdict else None,
+        lost_claims=job.orphaned,
     )
 
 

@@ -5,6 +5,7 @@ A fact carries no secret, no subject, no body and no full address: `masked()` th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Literal
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -20,6 +21,16 @@ class Fact:
 
 Observer = Callable[[Fact], None]
 """Takes a fact and never raises. Called from the event loop and from store threads."""
+
+
+def each_of(*observers: Observer) -> Observer:
+    """An observer that gives every fact to all of them, in this order."""
+
+    def observe(fact: Fact) -> None:
+        for one in observers:
+            one(fact)
+
+    return observe
 
 
 def masked(address: str) -> str:
@@ -164,9 +175,9 @@ class NotificationAccepted(Fact):
 class MessageStepped(Fact):
     """A message was tried, or ended without a try. `status` is where that left it.
 
-    `verdict` is what was made of the relay's answer; None: no relay was asked. `delivery_s` is
-    the time since it could have been sent at the earliest. `lost_claims` is how many claims
-    before this one left no outcome: its mail may have gone out.
+    `verdict` is what was made of the relay's answer; None: no relay was asked. `lost_claims` is
+    how many claims before this one left no outcome: its mail may have gone out. `wanted_at` is
+    when it was to be sent, where that was not at once.
     """
 
     event: ClassVar[str] = "message.stepped"
@@ -182,8 +193,8 @@ class MessageStepped(Fact):
     ambiguous: bool = False
     stream: str | None = None
     verdict: str | None = None
-    delivery_s: float | None = None
     lost_claims: int = 0
+    wanted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

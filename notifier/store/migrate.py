@@ -114,15 +114,20 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def steps_ahead(found: str | None) -> int:
+    """By how many releases a schema is newer than this program's; negative: it is behind."""
+    return int(found or 0) - int(HEAD)
+
+
 def _fits(found: str | None) -> bool:
     """Whether this program works with that schema: its own, or one release ahead of it.
 
     Raises Misconfigured for a later one.
     """
-    steps_ahead = int(found or 0) - int(HEAD)
-    if steps_ahead > 1:
+    ahead = steps_ahead(found)
+    if ahead > 1:
         raise Misconfigured(
             f"the schema is at revision {found}, newer than this program's {HEAD}: "
             "start the newer version of Notifier"
         )
-    return steps_ahead >= 0
+    return ahead >= 0

@@ -170,6 +170,14 @@ event = Table(
         sqlite_where=text("notification_id IS NULL"),
         postgresql_where=text("notification_id IS NULL"),
     ),
+    # Finds the few messages that are held. An index by `message.status` would keep PostgreSQL
+    # from updating a message in place when it is sent.
+    Index(
+        "ix_event_held",
+        "message_id",
+        sqlite_where=text("type = 'message.held'"),
+        postgresql_where=text("type = 'message.held'"),
+    ),
     sqlite_autoincrement=True,
 )
 """What happened. On PostgreSQL `xid` is the writing transaction (see `feed`)."""

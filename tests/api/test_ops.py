@@ -1,5 +1,6 @@
 """Probes, and the mailbox's password."""
 
+import asyncio
 import base64
 from dataclasses import replace
 
@@ -8,9 +9,10 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from notifier.api.app import create_app
-from notifier.api.frame import Health
+from notifier.api.frame import Frame, Health
 from notifier.api.ops import ops_app
 from notifier.core.errors import Unavailable
+from notifier.observe.exposition import Page
 from tests.api.door import Door, assert_problem, dev, production
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,67 @@ async def test_readyz_says_whether_to_send_work_and_why(
         answer = await http.get("/readyz")
     assert answer.status_code == status
     assert answer.json() == {"status": health.status, "reasons": list(health.reasons)}
+
+
+async def scrape(accept: str) -> Page:
+    return Page(b"notifier_up 1\n", f"text/{accept or 'plain'}")
+
+
+def measured(door: Door) -> Frame:
+    return replace(door.frame(), scrape=scrape)
+
+
+def main_client(frame: Frame, peer: str = "127.0.0.1") -> httpx2.AsyncClient:
+    app = create_app(routers=[], frame=frame)
+    transport = httpx2.ASGITransport(app=app, client=(peer, 50000))
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+def metrics_client(door: Door, host: str = "10.0.0.9:9000") -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(app=ops_app(measured(door)))
+    return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}")
+
+
+async def test_metrics_are_on_the_ops_port_in_the_format_that_is_asked_for() -> None:
+    async with metrics_client(production(ops={"port": 9000})) as http:
+        answer = await http.get("/metrics", headers={"Accept": "open"})
+        assert (await http.head("/metrics")).status_code == 200
+    assert (answer.status_code, answer.text) == (200, "notifier_up 1\n")
+    assert answer.headers["content-type"] == "text/open"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_api_s_own_port_shows_metrics_in_dev_alone() -> None:
+    async with main_client(measured(dev())) as http:
+        assert (await http.get("/metrics")).text == "notifier_up 1\n"
+    async with main_client(measured(production())) as http:
+        assert (await http.get("/readyz")).status_code == 200
+        assert_problem(await http.get("/metrics"), 404)
+
+
+async def test_a_stranger_sees_no_metrics_in_dev() -> None:
+    async with main_client(measured(dev(host="0.0.0.0")), peer="10.0.0.7") as http:
+        assert_problem(await http.get("/metrics"), 403)
+    async with main_client(measured(dev())) as http:
+        assert_problem(await http.get("/metrics", headers={"X-Forwarded-For": "10.0.0.7"}), 403)
+
+
+async def test_metrics_are_answered_while_the_limiter_is_full() -> None:
+    door = dev(max_concurrency=1)
+    app = create_app(routers=[door.things()], frame=measured(door))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        waiting = asyncio.create_task(http.post("/v1/things/wait/stop"))
+        await door.inside.wait()
+        assert_problem(await http.post("/v1/things/wait/stop"), 503)
+        assert (await http.get("/metrics")).status_code == 200
+        door.held.set()
+        await waiting
+
+
+async def test_the_ops_port_tells_no_foreign_name_its_metrics() -> None:
+    async with metrics_client(production(), "evil.org") as http:
+        assert_problem(await http.get("/metrics"), 400, "host_not_allowed")
 
 
 async def test_a_store_that_is_away_makes_the_probe_503_and_not_500() -> None:

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from notifier.api.frame import Health
-from notifier.assembly.health import health_of
+from notifier.assembly.health import Condition
+from notifier.assembly.watch import Watch
+from notifier.observe.alarms import Alarms
 from notifier.settings.relay import RelayTarget
 from notifier.settings.sections import DatabaseSettings
 from notifier.smtp.relays import Relays
@@ -31,37 +34,42 @@ def relays(*targets: RelayTarget) -> Relays:
     return Relays(targets, helo_name="client.test", observe=lambda _: None)
 
 
+def condition(store: Store, relays: Relays | None = None, **more: Any) -> Condition:
+    given = {"watch": Watch(store), "alarms": Alarms(), "stop": asyncio.Event(), **more}
+    return Condition(store=store, relays=relays, **given)
+
+
 async def test_a_working_store_with_a_relay_is_ready(store: Store) -> None:
     async with ScriptedSmtp() as server:
-        found = await health_of(store, relays(server.target()), asyncio.Event())
+        found = await condition(store, relays(server.target()))()
     assert found == Health("ready")
 
 
 async def test_mail_that_waits_for_a_relay_to_be_configured_is_told_of(store: Store) -> None:
-    found = await health_of(store, relays(), asyncio.Event())
+    found = await condition(store, relays())()
     assert (found.status, len(found.reasons)) == ("degraded", 1)
     assert "NOTIFIER_RELAYS__MAIN__URL" in found.reasons[0]
 
 
 async def test_where_workers_deliver_their_relays_are_no_concern(store: Store) -> None:
-    assert await health_of(store, None, asyncio.Event()) == Health("ready")
+    assert await condition(store)() == Health("ready")
 
 
 async def test_a_sick_relay_is_named_with_its_reason(store: Store) -> None:
     async with ScriptedSmtp() as server, desk(server.target("main", **PATIENT)) as sender:
         await server.close()
         await sender.send()
-        found = await health_of(store, sender.relays, asyncio.Event())
+        found = await condition(store, sender.relays)()
     assert found.status == "degraded"
     assert found.reasons[0].startswith("relay main is resting: connect: refused")
 
 
 async def test_a_store_that_is_closed_takes_no_work(store: Store) -> None:
     await asyncio.to_thread(store.close)
-    assert (await health_of(store, None, asyncio.Event())).status == "unavailable"
+    assert (await condition(store)()).status == "unavailable"
 
 
 async def test_a_process_that_stops_is_draining(store: Store) -> None:
     stop = asyncio.Event()
     stop.set()
-    assert (await health_of(store, None, stop)).status == "draining"
+    assert (await condition(store, stop=stop)()).status == "draining"

@@ -19,6 +19,13 @@ def upgrade() -> None:
     op.drop_index("ix_outbox_due", table_name="outbox")
     op.create_index("ix_outbox_due", "outbox", ["route", "lane", "project", "due_at"])
     op.create_index("ix_message_recipient", "message", ["rcpt_to", "id"])
+    op.create_index(
+        "ix_event_held",
+        "event",
+        ["message_id"],
+        sqlite_where=sa.text("type = 'message.held'"),
+        postgresql_where=sa.text("type = 'message.held'"),
+    )
     op.create_table(
         "standstill",
         sa.Column("route", sa.String(length=4), nullable=False),
