@@ -44,6 +44,11 @@ class StampingSession(asyncio.Protocol):
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
 
+    def hang_up(self) -> None:
+        """The end, without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _next(self) -> bytes | None:
         end = b"\r\n.\r\n" if self._in_body else b"\r\n"
         said, found, rest = self._buffer.partition(end)
@@ -65,12 +70,20 @@ class StampingSession(asyncio.Protocol):
 async def stamping_sink() -> AsyncIterator[tuple[int, asyncio.Event]]:
     """Port and event of a relay in this very process."""
     came = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: StampingSession(came), "127.0.0.1", 0)
+    sessions: list[StampingSession] = []
+
+    def session() -> StampingSession:
+        sessions.append(StampingSession(came))
+        return sessions[-1]
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], came
     finally:
         server.close()
+        for one in sessions:
+            one.hang_up()
+        await asyncio.sleep(0)  # the loop closes them in its next turn
 
 
 async def post_to_sink_ms(port: int, came: asyncio.Event, count: int) -> Sample:

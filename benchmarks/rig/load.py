@@ -128,6 +128,7 @@ class Generator:
         self.left = load.count
         self.statuses: Counter[int] = Counter()
         self.latencies: list[float] = []
+        self.opened: list[Connection] = []
         self.idle: list[Connection] = []
         self.due: deque[float] = deque()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -144,17 +145,23 @@ class Generator:
         for number in range(self.load.connections):
             port = self.load.ports[number % len(self.load.ports)]
             _, one = await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
-            self.idle.append(one)
+            self.opened.append(one)
+        self.idle = [*self.opened]
         began = time.monotonic()
         if self.load.rate is None:
             while self.idle and self.left:
                 self._ask(self.idle.pop(), time.monotonic())
         else:
             await self._keep_pace(began, self.load.rate)
-        await self.done
+        try:
+            await self.done
+        finally:
+            ended = time.monotonic()
+            self._close()
+            await asyncio.sleep(0)  # the loop closes them in its next turn
         return {
             "began": began,
-            "ended": time.monotonic(),
+            "ended": ended,
             "answers": len(self.latencies),
             "p50_ms": percentile(self.latencies, 0.5) * 1000,
             "p99_ms": percentile(self.latencies, 0.99) * 1000,
@@ -180,6 +187,11 @@ class Generator:
         """A connection was closed."""
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError("the server closed a connection"))
+
+    def _close(self) -> None:
+        for one in self.opened:
+            if one.transport is not None:
+                one.transport.abort()
 
     async def _keep_pace(self, began: float, rate: float) -> None:
         asked = 0
