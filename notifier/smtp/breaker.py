@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from notifier.core.clock import Clock
@@ -31,20 +31,31 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class RelayHealth:
-    """How a relay does. `reason` is one line for an operator; None while it is up."""
+    """How a relay does. `reason` is one line for an operator; None while it is up.
+
+    `retry_at` is when it is probed again; None: it is up, or an operator holds it. `connections`
+    are open, of at most `limit` (less than configured where the relay refused more). `waiting`
+    mails stand in its line, `under_way` have a connection.
+    """
 
     name: str
     state: State
     reason: str | None
     since: datetime
+    retry_at: datetime | None = None
+    connections: int = 0
+    limit: int = 0
+    waiting: int = 0
+    under_way: int = 0
 
 
 class Breaker:
     """Keeps mails away from a relay that does not work, and finds out when it works again.
 
     After a rest one try is let through (the probe): it succeeds, and the relay is up; it fails,
-    and the next rest is twice as long. `changed` is called whenever `admits()` may have turned
-    true. Facts are emitted once per change of state. All within one event loop.
+    and the next rest is twice as long. An operator may hold it: then it is paused and not probed.
+    `changed` is called after each change. Facts are emitted once per change of state. All within
+    one event loop.
     """
 
     def __init__(
@@ -69,6 +80,7 @@ class Breaker:
         self._rests = 0
         self._rested = False
         self._probing = False
+        self._held: RelayHealth | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -76,9 +88,45 @@ class Breaker:
         """The present state."""
         return self._health
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether it is being found out now if the relay works again."""
+        return self._probing
+
     def admits(self) -> bool:
         """Whether `enter()` would give a ticket now."""
         return self._health.state == "up" or (self._rested and not self._probing)
+
+    def hold(self, reason: str) -> None:
+        """Pause it until `let_go`, by an operator. What is under way is not disturbed."""
+        if self._held is None:
+            self._held = self._health
+        held = f"by an operator: {reason}"
+        if self._health.reason == held:
+            return
+        self._next_epoch()
+        self._health = RelayHealth(self._name, "paused", held, self._clock())
+        self._observe(RelayPaused(self._name, held))
+        self._changed()
+
+    def let_go(self) -> None:
+        """End the hold. What was up before is up; anything else may be probed at once."""
+        before, self._held = self._held, None
+        if before is None:
+            return
+        if before.state == "up":
+            self._up()
+            return
+        self._next_epoch()
+        self._health = before
+        self._rested = True
+        self._changed()
+
+    def probe_now(self) -> None:
+        """Let a probe through without waiting for the end of the rest."""
+        if self._health.state != "up" and self._held is None and not self._rested:
+            self.close()
+            self._end_rest()
 
     def enter(self) -> Ticket | None:
         """Leave for one try; None: not now. Each ticket is brought back by one of the below."""
@@ -131,9 +179,11 @@ class Breaker:
         self._next_epoch()
         before = self._health
         since = before.since if before.state == state else self._clock()
-        self._health = RelayHealth(self._name, state, reason, since)
+        length_s = self._length(state)
+        retry_at = self._clock() + timedelta(seconds=length_s)
+        self._health = RelayHealth(self._name, state, reason, since, retry_at)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._length(state), self._end_rest)
+        self._timer = loop.call_later(length_s, self._end_rest)
         if before.state != state:
             fact = RelayPaused if state == "paused" else RelayResting
             self._observe(fact(self._name, reason))

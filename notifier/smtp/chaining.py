@@ -23,7 +23,7 @@ _LOST_TRACK: Final = {500, 502, 503}
 
 
 class Chaining:
-    """What was learnt of one relay. `forbid` is for good: of this process, that is."""
+    """What was learnt of one relay, by this process."""
 
     def __init__(self, *, allowed: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed = allowed
@@ -39,10 +39,6 @@ class Chaining:
             return False
         return not self._paused_until or self._clock() >= self._paused_until
 
-    def forbid(self) -> None:
-        """The relay lost track of a chained group."""
-        self._allowed = False
-
     def answered(self, dot_s: float) -> None:
         """A dot had its answer after so many seconds."""
         self._brisk = dot_s < BRISK_S
@@ -51,12 +47,22 @@ class Chaining:
         """A chained mail had its turn on the same connection."""
         self._losses = 0
 
-    def lost(self) -> None:
-        """The relay closed the connection after a dot and left the group unread."""
-        self._losses += 1
-        if self._losses >= LOSSES:
-            self._losses = 0
-            self._paused_until = self._clock() + PAUSE_S
+    def untried(self, outcome: Outcome, chained: bool) -> bool:  # noqa: FBT001 - a property of it
+        """Whether a failure at MAIL on a used connection leaves the mail untried.
+
+        It was `chained`: then this is what is learnt from. A relay that lost track of the group
+        gets no more of them; one that closed and left it unread gets none for a while.
+        """
+        if chained and lost_track(outcome):
+            self._allowed = False
+            return True
+        away = looked_away(outcome)
+        if chained and away:
+            self._losses += 1
+            if self._losses >= LOSSES:
+                self._losses = 0
+                self._paused_until = self._clock() + PAUSE_S
+        return away
 
 
 def lost_track(outcome: Outcome) -> bool:

@@ -1,24 +1,21 @@
 """One open connection at work: mails one after the other, and which reply is whose.
 
-There is no task here. The wire tells of each reply as it comes, and the answer to it is written
-in the same turn of the loop.
+There is no task here: the answer to a reply is written in the turn of the loop in which it came.
 """
 
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from aiosmtplib import SMTPResponse
-
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase
-from notifier.smtp.chaining import looked_away, lost_track
+from notifier.smtp.blocks import Blocks
+from notifier.smtp.chaining import lost_track
 from notifier.smtp.client import Client
 from notifier.smtp.offers import offers_of
 from notifier.smtp.parcel import END_OF_DATA
 from notifier.smtp.patience import Patience
-from notifier.smtp.replies import failure_of, reply_of
+from notifier.smtp.replies import failure_of, outcome_of
 from notifier.smtp.slip import Slip
-from notifier.smtp.wire import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from notifier.smtp.fleet import Fleet
@@ -28,11 +25,8 @@ GIVEN_UP: Final = LinkFailure(Phase.BODY, LinkFault.DROPPED, "given up by us bef
 
 _CUT_OFF: Final = LinkFailure(Phase.MAIL, LinkFault.DROPPED, "the connection broke before its turn")
 
-CHAINED_MAIL_S: Final = 30.0
-"""So long a chained MAIL may go unanswered after the reply to the dot before it: a relay that
-threw it away would never answer."""
-
 _MAIL, _RCPT, _DATA, _BODY, _DOT = Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT
+_Step = Callable[[], None]
 _AFTER: Final = {_MAIL: _RCPT, _RCPT: _DATA}
 
 
@@ -58,7 +52,8 @@ class Courier:
         self.offers = offers_of(client)
         self._fleet = fleet
         self._wire = client.wire
-        self._patience = Patience(self._too_late)
+        self._blocks = Blocks(client.wire)
+        self._patience = Patience(client.target.limits, client.wire.expire)
         self._opened_in = opened_in
         self._came_chained = False
         self._needs_reset = False
@@ -67,36 +62,28 @@ class Courier:
         self._unsaid: list[bytes] = []
         self._refused: Outcome | None = None
         self._dot_at = 0.0
-        self._due: Callable[[], None] | None = None
-        self._sent_bytes = 0
-        self._writing = False
-        limits = client.target.limits
-        command = limits.command_timeout_s
-        self._timeouts = {
-            _MAIL: command,
-            _RCPT: command,
-            _DATA: limits.data_timeout_s,
-            _BODY: limits.block_timeout_s,
-            _DOT: limits.dot_timeout_s,
-        }
+        self._due: _Step | None = None
         self._wire.courier = self
 
     # What the fleet asks for
 
     def work(self, slip: Slip | None = None) -> None:
         """Carry `slip`, then whatever the fleet has, for as long as it has something."""
-        self._work(slip)
-        if self.current is not None:
-            self._await_reply()
+        while not self.is_closed:
+            slip = slip or self._fleet.next_for(self)
+            if slip is None:
+                self._patience.rest()
+                self._fleet.park(self)
+                return
+            if self._begin(slip):
+                self._await_reply()
+                return
+            slip = None
 
     def drop(self, slip: Slip) -> None:
         """Nobody waits for `slip` any more: give it up. Another mail on its way is not harmed."""
         if slip is self.current:
             self._end(None)
-
-    def close(self) -> None:
-        """Close at once; what is under way fails."""
-        self._wire.abort()
 
     def leave(self) -> Client:
         """The connection without its courier, to say QUIT on it."""
@@ -116,7 +103,7 @@ class Courier:
         elif self._emptying:
             self._emptying, self._due = False, self._finish_refused
         elif self.phase is _BODY:
-            self._end(_outcome(_BODY, code, text))  # the relay still waits for the rest
+            self._end(outcome_of(_BODY, code, text))  # the relay still waits for the rest
         else:
             self._answered(code, text)
 
@@ -125,15 +112,13 @@ class Courier:
         due, self._due = self._due, None
         if due is not None:
             due()
-        if self.current is not None:
-            self._await_reply()
+        self._await_reply()
 
     def room(self) -> None:
         """The relay reads again."""
-        if self.phase is _BODY and self.current is not None and not self._writing:
-            self._send_blocks(self.current)
-            if self.current is not None:
-                self._await_reply()
+        if self.phase is _BODY and self.current is not None:
+            self._send_blocks()
+            self._await_reply()
 
     def broken(self, error: BaseException) -> None:
         """The connection is gone, or must not be used any more."""
@@ -141,17 +126,6 @@ class Courier:
             self._end(failure_of(self.phase, error, garbled=self._wire.garbled))
 
     # The dialogue
-
-    def _work(self, slip: Slip | None = None) -> None:
-        while not self.is_closed:
-            slip = slip or self._fleet.next_for(self)
-            if slip is None:
-                self._patience.rest()
-                self._fleet.park(self)
-                return
-            if self._begin(slip):
-                return
-            slip = None
 
     def _begin(self, slip: Slip) -> bool:
         """Say MAIL, and RCPT and DATA with it where that is allowed. False: it is unfit."""
@@ -201,7 +175,7 @@ class Courier:
         phase = self.phase
         positive = code == 354 if phase is _DATA else code < 300
         if self._refused is None and not positive:
-            refused = _outcome(phase, code, text)
+            refused = outcome_of(phase, code, text)
             if isinstance(refused, LinkFailure) or code == 421:
                 self._end(refused)
                 return
@@ -210,6 +184,8 @@ class Courier:
             self.is_spent = self.is_spent or (phase is _MAIL and code < 500)
         if phase is not _DATA:
             self.phase = _AFTER[phase]
+        if self._came_chained and phase is _MAIL:
+            self._fleet.chaining.went_on()
         if self._refused is not None:
             self._due = self._after_refusal(self._refused, phase, code)
         elif phase is _DATA:
@@ -218,9 +194,7 @@ class Courier:
         elif self._unsaid:
             self._due = self._say_next
 
-    def _after_refusal(
-        self, refused: Outcome, phase: Phase, code: int
-    ) -> Callable[[], None] | None:
+    def _after_refusal(self, refused: Outcome, phase: Phase, code: int) -> _Step | None:
         """What to do once a reply was read; None: read the next one."""
         if not self.offers.pipelining:
             self._unsaid = []
@@ -233,43 +207,32 @@ class Courier:
         # its reply, which says nothing about the mail, not even when it is a 250. That is for a
         # refused RCPT; where the relay may hold a recipient, a lone dot would bring him an empty
         # mail, so the connection is closed instead.
-        return self._send_nothing if refused.phase is _RCPT else self._end_refused
+        return self._send_nothing if refused.phase is _RCPT else self.client.abort
 
     def _send_nothing(self) -> None:
         self.phase, self._emptying = _DOT, True
         self._wire.say(END_OF_DATA, replies=1)
 
-    def _end_refused(self) -> None:
-        self._end(self._refused)
-
     def _finish_refused(self) -> None:
         slip, refused = self.current, self._refused
         assert slip is not None
         assert refused is not None
-        if self._choked(refused):
+        if self._came_chained and refused.phase is _MAIL and lost_track(refused):
             self._end(refused)
             return
         self.current = None
         self._fleet.settle(slip, refused)
-        self._work()
+        self.work()
 
     def _send_body(self) -> None:
         assert self.current is not None
-        self._sent_bytes = 0
-        self._send_blocks(self.current)
+        self._blocks.begin(self.current.parcel.body)
+        self._send_blocks()
 
-    def _send_blocks(self, slip: Slip) -> None:
-        """Send what the relay has room for, and the final dot when all the rest is sent."""
-        body = slip.parcel.body
-        view, last = memoryview(body), max(0, (len(body) - 1) // BLOCK_BYTES * BLOCK_BYTES)
-        self._writing = True
-        while self._sent_bytes < last and not self._wire.is_full and not self.is_closed:
-            block = view[self._sent_bytes : self._sent_bytes + BLOCK_BYTES]
-            self._sent_bytes += len(block)
-            self._wire.send_block(block)
-        self._writing = False
-        if self._sent_bytes >= last and not self._wire.is_full and not self.is_closed:
-            self._send_last(slip, body[last:] if last else body)
+    def _send_blocks(self) -> None:
+        last = self._blocks.go_on()
+        if last is not None and self.current is not None:
+            self._send_last(self.current, last)
 
     def _send_last(self, slip: Slip, rest: bytes) -> None:
         abort = slip.parcel.abort
@@ -288,7 +251,7 @@ class Courier:
     def _dot_answered(self, code: int, text: bytes) -> None:
         slip, following = self.current, self.chained
         assert slip is not None
-        outcome = _outcome(_DOT, code, text)
+        outcome = outcome_of(_DOT, code, text)
         # 421: it leaves. 3xx: who knows what it waits for.
         if code == 421 or 300 <= code <= 399:
             self._end(outcome)
@@ -298,7 +261,7 @@ class Courier:
         self._fleet.chaining.answered(now - self._dot_at)
         self._fleet.settle(slip, outcome)
         if following is None:
-            self._due = self._work
+            self._due = self.work
             return
         following.started_at = now
         self._take_up(following, chained=True)
@@ -327,33 +290,11 @@ class Courier:
         self._fleet.serve()
 
     def _untried(self, outcome: Outcome) -> bool:
-        """Whether the relay did not look at this mail at all: then another connection may be tried.
-
-        That is so when a used connection turns out to be dead, and when a relay chokes on
-        commands that came before they were asked for.
-        """
+        """Whether the relay did not look at this mail: then another connection may be tried."""
         if self.mails <= 1 or outcome.phase is not _MAIL:
             return False
-        return self._resetting or self._choked(outcome) or looked_away(outcome)
-
-    def _choked(self, outcome: Outcome) -> bool:
-        """Whether the relay cannot take chained commands; then it gets no more of them."""
-        if not (self._came_chained and outcome.phase is _MAIL and lost_track(outcome)):
-            return False
-        self._fleet.chaining.forbid()
-        return True
-
-    # Time limits
+        return self._resetting or self._fleet.chaining.untried(outcome, self._came_chained)
 
     def _await_reply(self) -> None:
-        limit = self._timeouts[self.phase]
-        if self._came_chained and self.phase is _MAIL:
-            limit = min(limit, CHAINED_MAIL_S)
-        self._patience.wait(limit)
-
-    def _too_late(self) -> None:
-        self._wire.expire()
-
-
-def _outcome(phase: Phase, code: int, text: bytes) -> Outcome:
-    return reply_of(phase, SMTPResponse(code, text.decode("utf-8", "surrogateescape")))
+        if self.current is not None:
+            self._patience.wait(self.phase, chained=self._came_chained)

@@ -13,7 +13,9 @@ from notifier.smtp.capacity import Capacity
 from notifier.smtp.chaining import Chaining
 from notifier.smtp.client import QUIT_TIMEOUT_S, Client
 from notifier.smtp.courier import Courier
-from notifier.smtp.limits import dialogue_s, opening_s
+from notifier.smtp.limits import dialogue_s
+from notifier.smtp.openers import Openers
+from notifier.smtp.parking import Parking
 from notifier.smtp.slip import Line, Slip
 
 CLOSE_GRACE_S: Final = QUIT_TIMEOUT_S + 0.5
@@ -44,15 +46,12 @@ class Fleet:
         self.settle = settle
         self._holds = holds
         self._allowance = allowance
-        allowance.more = self.serve
         self._limits = limits
-        self._make = make
         self._couriers: set[Courier] = set()
-        self._parked: list[Courier] = []
+        self._parking = Parking(limits.idle_close_s, self._retire)
         self._with_normal: set[Courier] = set()
-        self._opening: dict[asyncio.Task[None], Slip | None] = {}
+        self._openers = Openers(make, self._opened, self._opening_ended)
         self._leaving: set[asyncio.Task[None]] = set()
-        self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
     # What the relay asks for
@@ -84,7 +83,7 @@ class Fleet:
         elif slip.opening is not None:
             slip.opening.cancel()
         elif self.line.remove(slip):
-            self._call_off()
+            self._openers.call_off(self._openers.unbound - len(self.line))
 
     def turn_away(self) -> None:
         """Tell those in line that they are not tried here now, unless the relay's state holds."""
@@ -93,34 +92,32 @@ class Fleet:
                 self.line.put(slip)
             elif not slip.answer.done():
                 slip.answer.set_result(None)
-        self._call_off()
+        self._openers.call_off(self._openers.unbound - len(self.line))
 
     def serve(self) -> None:
-        """Hand out what waits: to those who are free, then to new connections."""
+        """Hand out what waits: to those who are free, then to new connections. Also to be called
+        when the allowance has more.
+        """
         if self._closed:
             return
-        while self._parked and self._next() is not None:
-            self._parked.pop().work()
+        while self._parking and self._next() is not None:
+            self._parking.take().work()
         while self.line and self._may_open():
-            self._open(None)
+            self._openers.open(None)
 
     async def aclose(self) -> None:
         """Say QUIT on the parked connections and close all; takes at most a few seconds."""
         self._closed = True
         self._allowance.close()
-        if self._sweep is not None:
-            self._sweep.cancel()
         self.turn_away()
-        for task in tuple(self._opening):
-            task.cancel()
-        while self._parked:
-            self._retire(self._parked[-1])
+        self._openers.close()
+        self._parking.close()
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=CLOSE_GRACE_S)
         for task in tuple(self._leaving):
             task.cancel()
         for courier in tuple(self._couriers):
-            courier.close()
+            courier.client.abort()
 
     # What couriers ask for
 
@@ -148,7 +145,7 @@ class Fleet:
         slip, current = self.line.first(), courier.current
         if slip is None or current is None or slip.urgent is not current.urgent:
             return None
-        if self._opening and len(self.line) <= self._unbound():
+        if self._openers and len(self.line) <= self._openers.unbound:
             return None
         if not (courier.offers.pipelining and self.chaining.allowed) or self._is_due(courier, 1):
             return None
@@ -163,17 +160,13 @@ class Fleet:
             self._retire(courier)
             self.serve()
             return
-        courier.parked_at = asyncio.get_running_loop().time()
-        self._parked.append(courier)
-        if self._sweep is None:
-            self._plan_sweep()
+        self._parking.put(courier)
 
     def gone(self, courier: Courier) -> None:
         """His connection is closed."""
         self._couriers.discard(courier)
         self._with_normal.discard(courier)
-        if courier in self._parked:
-            self._parked.remove(courier)
+        self._parking.remove(courier)
 
     def again(self, slip: Slip, outcome: Outcome) -> None:
         """The relay did not look at this mail: over a fresh connection with it, made for it alone.
@@ -190,7 +183,7 @@ class Fleet:
             self.settle(slip, outcome)
         else:
             slip.reached_mail = False
-            self._open(slip)
+            self._openers.open(slip)
 
     # Handing out
 
@@ -226,56 +219,18 @@ class Fleet:
 
     def _may_open(self) -> bool:
         """Whether one more connection has something to carry and its place."""
-        if len(self._couriers) + len(self._opening) >= self.capacity.now:
+        if len(self._couriers) + len(self._openers) >= self.capacity.now:
             return False
         free = self.capacity.for_normal - len(self._with_normal)
         wanted = len(self.line.urgent) + min(len(self.line.normal), max(0, free))
         allowed = self._allowance.left
         if allowed is not None:
             wanted = min(wanted, allowed)
-        return self._unbound() < wanted
+        return self._openers.unbound < wanted
 
-    def _unbound(self) -> int:
-        return sum(slip is None for slip in self._opening.values())
-
-    def _open(self, slip: Slip | None) -> None:
-        """Open a connection, for this mail alone or for whoever is next when it is open."""
-        task = asyncio.get_running_loop().create_task(self._staff(slip))
-        self._opening[task] = slip
-        task.add_done_callback(self._opening_ended)
-        if slip is not None:
-            slip.opening = task
-
-    def _opening_ended(self, task: asyncio.Task[None]) -> None:
-        """It made its way, was called off, or met a bug of ours, which its mail has to tell."""
-        slip = self._opening.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            slip = slip or self.line.pop()
-            if slip is not None and not slip.answer.done():
-                slip.answer.set_exception(error)
-        self.serve()
-
-    def _call_off(self) -> None:
-        """Give up opening what nobody waits for any more, the latest first."""
-        surplus = self._unbound() - len(self.line)
-        if surplus > 0:
-            unbound = [task for task, slip in self._opening.items() if slip is None]
-            for task in unbound[-surplus:]:
-                task.cancel()
-
-    async def _staff(self, slip: Slip | None) -> None:
-        client, began = self._make(), time.perf_counter()
-        try:
-            failure = await self._open_client(client)
-        except BaseException:
-            client.abort()
-            raise
-        task = asyncio.current_task()
-        assert task is not None
-        del self._opening[task]
-        if slip is not None:
-            slip.opening = None
-        opened_in = time.perf_counter() - began
+    def _opened(
+        self, client: Client, slip: Slip | None, failure: Outcome | None, opened_in: float
+    ) -> None:
         if failure is not None:
             self._not_opened(slip, failure, opened_in)
             return
@@ -286,14 +241,12 @@ class Fleet:
             self._with_normal.add(courier)
         courier.work(slip)
 
-    async def _open_client(self, client: Client) -> Outcome | None:
-        try:
-            # What a relay can hold up ends by its phase's own limit; this is for anything else.
-            async with asyncio.timeout(opening_s(self._limits)):
-                return await client.open()
-        except TimeoutError:
-            client.abort()
-            return client.failed(TimeoutError("longer than all phases together may take"))
+    def _opening_ended(self, slip: Slip | None, bug: BaseException | None) -> None:
+        if bug is not None:
+            slip = slip or self.line.pop()
+            if slip is not None and not slip.answer.done():
+                slip.answer.set_exception(bug)
+        self.serve()
 
     def _not_opened(self, slip: Slip | None, failure: Outcome, opened_in: float) -> None:
         """While others are at work it may have been one too many: they take the mail.
@@ -319,19 +272,3 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(courier.leave().leave())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-    def _plan_sweep(self) -> None:
-        """Wake up when the connection that was parked first has been idle for too long."""
-        self._sweep = None
-        if self._parked and not self._closed:
-            oldest = min(courier.parked_at for courier in self._parked)
-            loop = asyncio.get_running_loop()
-            self._sweep = loop.call_at(oldest + self._limits.idle_close_s, self._close_idle)
-
-    def _close_idle(self) -> None:
-        now = asyncio.get_running_loop().time()
-        # Half a millisecond: timers may fire a clock tick early.
-        limit = now - self._limits.idle_close_s + 0.0005
-        for courier in [one for one in self._parked if one.parked_at <= limit]:
-            self._retire(courier)
-        self._plan_sweep()

@@ -2,9 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
+
+from notifier.core.reply import Phase
+from notifier.settings.sections import RelaySettings
+
+CHAINED_MAIL_S: Final = 30.0
+"""So long a chained MAIL may go unanswered after the reply to the dot before it: a relay that
+threw it away would never answer."""
 
 # Timers may fire a clock tick early.
-_TICK_S = 0.0005
+_TICK_S: Final = 0.0005
 
 
 class Patience:
@@ -14,7 +22,16 @@ class Patience:
     `over` is called when a limit has passed.
     """
 
-    def __init__(self, over: Callable[[], None]) -> None:
+    def __init__(self, limits: RelaySettings, over: Callable[[], None]) -> None:
+        command = limits.command_timeout_s
+        self._limits = {
+            Phase.MAIL: command,
+            Phase.RCPT: command,
+            Phase.DATA: limits.data_timeout_s,
+            Phase.BODY: limits.block_timeout_s,
+            Phase.DOT: limits.dot_timeout_s,
+        }
+        self._chained_mail_s = min(command, CHAINED_MAIL_S)
         self._over = over
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -25,9 +42,12 @@ class Patience:
         """A mail begins: none of its limits lies later than this."""
         self._deadline = self._loop.time() + longest_s
 
-    def wait(self, limit_s: float) -> None:
-        """Wait for so long, from now."""
-        until = self._until = min(self._loop.time() + limit_s, self._deadline)
+    def wait(self, phase: Phase, *, chained: bool) -> None:
+        """Wait from now as long as this phase may take; `chained`: its mail was."""
+        limit = self._limits[phase]
+        if chained and phase is Phase.MAIL:
+            limit = self._chained_mail_s
+        until = self._until = min(self._loop.time() + limit, self._deadline)
         if self._timer is None:
             self._timer = self._loop.call_at(until, self._look)
         elif self._timer.when() > until:

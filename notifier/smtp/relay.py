@@ -1,8 +1,10 @@
 """One relay: its connections, its state, and one try of one mail."""
 
 import asyncio
+import math
 import re
 import time
+from dataclasses import replace
 from typing import Final
 
 from notifier.core.envelope import Envelope
@@ -11,7 +13,7 @@ from notifier.core.verdict import SEVERAL, Action, refused_at_mail, verdict
 from notifier.observe.facts import masked
 from notifier.settings.relay import RelayTarget
 from notifier.smtp.allowance import Allowance
-from notifier.smtp.breaker import Breaker, State
+from notifier.smtp.breaker import Breaker, RelayHealth, State
 from notifier.smtp.client import Client
 from notifier.smtp.courier import GIVEN_UP
 from notifier.smtp.fleet import Fleet
@@ -19,6 +21,7 @@ from notifier.smtp.parcel import Parcel
 from notifier.smtp.slip import Slip, Try
 from notifier.smtp.trust import Trust
 
+_AHEAD_S: Final = 2.0
 _BEYOND_MAIL: Final = {Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT}
 _ADDRESS: Final = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+")
 
@@ -61,6 +64,31 @@ class Relay:
             self.fleet.withdraw(slip)
             self.breaker.abandoned(ticket)
             raise
+
+    @property
+    def health(self) -> RelayHealth:
+        """How it does."""
+        fleet = self.fleet
+        return replace(
+            self.breaker.health,
+            connections=fleet.connections,
+            limit=fleet.capacity.now,
+            waiting=len(fleet.line),
+            under_way=fleet.under_way,
+        )
+
+    def room(self) -> int | None:
+        """How many more mails may sensibly wait here while it is up; None: any number.
+
+        With a rate, as many as leave in two seconds. That half of the room is free before more is
+        asked for saves looking at the queue for each single mail.
+        """
+        rate = self.target.limits.rate_per_s
+        if rate is None:
+            return None
+        most = max(1, math.ceil(rate * _AHEAD_S))
+        free = most - len(self.fleet.line)
+        return free if free * 2 >= most else 0
 
     async def aclose(self) -> None:
         """Close all connections."""

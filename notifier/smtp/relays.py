@@ -2,7 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -17,12 +19,15 @@ from notifier.settings.relay import RelayTarget
 from notifier.smtp.allowance import Allowance, Grants, OwnRates
 from notifier.smtp.breaker import Breaker, RelayHealth
 from notifier.smtp.helo import checked_name
-from notifier.smtp.parcel import pack
+from notifier.smtp.parcel import Parcel, pack
 from notifier.smtp.relay import Relay
 from notifier.smtp.replies import queue_id_of
 from notifier.smtp.slip import Try
 
 NO_RELAY: Final = "none"
+
+PROBE_PATIENCE_S: Final = 10.0
+"""So long a mail that no relay takes just now waits for what comes of a probe under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,9 @@ class Relays:
                 changed=lambda: self._changed(target.name),
             )
             allowance = Allowance(target.name, target.limits.rate_per_s, grants)
-            return Relay(target, helo_name, breaker, allowance)
+            relay = Relay(target, helo_name, breaker, allowance)
+            allowance.more = lambda: self._slice_came(relay)
+            return relay
 
         self._bell = asyncio.Event()
         self._relays = tuple(relay_of(target) for target in targets)
@@ -105,11 +112,84 @@ class Relays:
 
         Never raises for anything that a relay does. A relay's own trouble before it saw the
         mail sends it on to the next one, as does a mail that a relay cannot be offered. When
-        none may be tried the outcome is a `RESTING` failure. CancelledError passes and closes
-        that connection. `abort` is asked right before the final dot: True drops the connection,
-        so that nothing was delivered.
+        none may be tried the outcome is a `RESTING` failure, after what comes of a probe under
+        way was waited for. `urgent` mail goes ahead of what waits for the same relay.
+        CancelledError passes; a mail whose dialogue is under way loses its connection. `abort`
+        is asked right before the final dot: True drops the connection, so that nothing was
+        delivered.
         """
         parcel = pack(envelope, content, abort)
+        patience_s = PROBE_PATIENCE_S
+        while True:
+            attempt = await self._try(route, parcel, urgent=urgent)
+            if attempt is not None:
+                return attempt
+            if patience_s <= 0 or not any(r.breaker.is_probing for r in self._routes[route]):
+                return self._untried(route)
+            patience_s -= await self._bell_within(patience_s)
+
+    async def usable(self, route: Route) -> None:
+        """Return as soon as there is room for a mail of `route`; for one without relays, never."""
+        while not self.is_usable(route):
+            await self._bell.wait()
+
+    def serves(self, route: Route) -> bool:
+        """Whether any relay is configured for `route`."""
+        return bool(self._routes[route])
+
+    def is_usable(self, route: Route) -> bool:
+        """Whether there is room for a mail of `route` now."""
+        return self.room(route) != 0
+
+    def room(self, route: Route) -> int | None:
+        """How many mails of `route` may sensibly be claimed now, beside those already given here.
+
+        None: any number. 1 while no relay is up and one may be probed: a second mail would only
+        wait for what comes of the first. 0 while none may be tried, or while as many wait as a
+        relay's rate lets out within the next moments; `usable()` returns when that is over.
+        """
+        relays = self._routes[route]
+        up = next((relay for relay in relays if relay.breaker.health.state == "up"), None)
+        if up is not None:
+            return up.room()
+        return 1 if any(relay.breaker.admits() for relay in relays) else 0
+
+    def is_paused(self, route: Route) -> bool:
+        """Whether every relay of `route`, and there is one, is paused: by itself because it is
+        misconfigured, or by an operator. One that merely rests is not.
+        """
+        relays = self._routes[route]
+        return bool(relays) and all(relay.breaker.health.state == "paused" for relay in relays)
+
+    def hold(self, held: Mapping[str, str]) -> None:
+        """Pause the relays named here, each with an operator's reason, until a later call does
+        not name them any more. What is under way there is finished; nothing else is tried.
+        """
+        for relay in self._relays:
+            reason = held.get(relay.target.name)
+            if reason is None:
+                relay.breaker.let_go()
+            else:
+                relay.breaker.hold(reason)
+
+    def probe_now(self, name: str) -> None:
+        """Let the relay of this name be tried at once if it rests or has paused itself. One that
+        is held, up, or not there stays as it is.
+        """
+        for relay in self._relays:
+            if relay.target.name == name:
+                relay.breaker.probe_now()
+
+    def health(self) -> Sequence[RelayHealth]:
+        """How each relay does, in the order of the settings."""
+        return [relay.health for relay in self._relays]
+
+    async def aclose(self) -> None:
+        """Close all connections, the parked ones with QUIT; takes at most a few seconds."""
+        await asyncio.gather(*(relay.aclose() for relay in self._relays))
+
+    async def _try(self, route: Route, parcel: Parcel, *, urgent: bool) -> Attempt | None:
+        """Through the relays once. None: no relay that could have taken it may be tried now."""
         fallback: Attempt | None = None
         skipped = False
         for relay in self._routes[route]:
@@ -121,39 +201,26 @@ class Relays:
             if not _goes_on(attempt):
                 return attempt
             fallback = _better(fallback, attempt)
-        if fallback is None or (skipped and fallback.verdict.action is Action.REJECTED):
-            return self._untried(route)
+        if skipped and fallback is not None and fallback.verdict.action is Action.REJECTED:
+            return None
         return fallback
 
-    async def usable(self, route: Route) -> None:
-        """Return as soon as some relay of `route` may be tried; for a route without any, never.
-
-        After a rest one try only is let through: of several callers that wake up then, the
-        first one probes, and the others' mails come back with a `RESTING` failure.
-        """
-        while not self.is_usable(route):
-            await self._bell.wait()
-
-    def serves(self, route: Route) -> bool:
-        """Whether any relay is configured for `route`."""
-        return bool(self._routes[route])
-
-    def is_usable(self, route: Route) -> bool:
-        """Whether some relay of `route` may be tried now."""
-        return any(relay.breaker.admits() for relay in self._routes[route])
-
-    def health(self) -> Sequence[RelayHealth]:
-        """How each relay does, in the order of the settings."""
-        return [relay.breaker.health for relay in self._relays]
-
-    async def aclose(self) -> None:
-        """Close all connections, the parked ones with QUIT; takes at most a few seconds."""
-        await asyncio.gather(*(relay.aclose() for relay in self._relays))
+    async def _bell_within(self, limit_s: float) -> float:
+        """Wait for a change; how many seconds that took."""
+        began = time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._bell.wait()
+        return time.monotonic() - began
 
     def _changed(self, name: str) -> None:
         for relay in self._relays:
             if relay.target.name == name:
                 relay.fleet.turn_away()
+        self._ring()
+
+    def _slice_came(self, relay: Relay) -> None:
+        relay.fleet.serve()
         self._ring()
 
     def _ring(self) -> None:

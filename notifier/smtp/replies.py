@@ -36,6 +36,11 @@ def reply_of(phase: Phase, response: SMTPResponse) -> Outcome:
     return Reply(phase, response.code, enhanced, text)
 
 
+def outcome_of(phase: Phase, code: int, text: bytes) -> Outcome:
+    """As `reply_of`, of a reply as it came over the wire."""
+    return reply_of(phase, SMTPResponse(code, text.decode("utf-8", "surrogateescape")))
+
+
 def failure_of(phase: Phase, error: BaseException, *, garbled: bool = False) -> Outcome:
     """What an exception of `LINK_ERRORS` says about the link."""
     if isinstance(error, SMTPResponseException):

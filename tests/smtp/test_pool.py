@@ -185,7 +185,7 @@ async def test_no_command_is_sent_while_a_reply_is_owed() -> None:
         server.on(Step.RSET, Hang())
         async with desk(server.target(**PATIENT)) as sender:
             await sender.send()
-            client = sender.relays._relays[0].fleet._parked[0].leave()
+            client = sender.relays._relays[0].fleet._parking.take().leave()
             client.wire.send(b"RSET\r\n", replies=1)
             with pytest.raises(SMTPResponseException, match="before its command"):
                 client.wire.send(b"NOOP\r\n", replies=1)

@@ -10,7 +10,7 @@ from notifier.core.verdict import SEVERAL, Action
 from notifier.observe.facts import RelayPaused, RelayResting
 from notifier.smtp.breaker import FAILURES
 from tests.smtp.desk import BOB, PATIENT, Desk, desk
-from tests.support.scripted_smtp import Drop, Hold, Say, ScriptedSmtp, Step
+from tests.support.scripted_smtp import Drop, Hang, Hold, Say, ScriptedSmtp, Step
 
 pytestmark = pytest.mark.anyio
 LONG: dict[str, Any] = {**PATIENT, "rest_s": 3600}
@@ -69,16 +69,53 @@ async def test_one_probe_at_a_time_and_the_others_wait_for_its_end() -> None:
         async with desk(server.target(**PATIENT)) as sender:
             await sender.send()
             await sender.relays.usable("live")
+            assert sender.relays.room("live") == 1
             probe = asyncio.create_task(sender.send())
             await server.until(lambda: probe_rule.hits == 1)
-            assert (await sender.send()).verdict.action is Action.RELAY_DOWN
+            assert sender.relays.room("live") == 0
+            other = asyncio.create_task(sender.send())
             waiting = asyncio.create_task(sender.relays.usable("live"))
             await asyncio.sleep(0)
             assert not waiting.done()
+            assert not other.done()
+            assert len(server.connections) == 2
             gate.set()
             await waiting
-            assert (await probe).verdict.action is Action.SENT
-            assert (await sender.send()).verdict.action is Action.SENT
+            assert sender.relays.room("live") is None
+            attempts = await asyncio.gather(probe, other)
+    assert [attempt.verdict.action for attempt in attempts] == [Action.SENT] * 2
+
+
+async def test_mails_that_waited_for_a_probe_come_back_when_it_fails() -> None:
+    gate = asyncio.Event()
+    async with ScriptedSmtp() as server:
+        server.on(Step.CONNECT, Say(450, "busy"), times=1)
+        probe_rule = server.on(Step.CONNECT, Hold(gate, Say(450, "busy")))
+        async with desk(server.target(**PATIENT)) as sender:
+            await sender.send()
+            await sender.relays.usable("live")
+            sends = [asyncio.create_task(sender.send()) for _ in range(5)]
+            await server.until(lambda: probe_rule.hits == 1)
+            gate.set()
+            attempts = await asyncio.gather(*sends)
+    assert {attempt.verdict.action for attempt in attempts} == {Action.RELAY_DOWN}
+    assert not any(attempt.verdict.burns_attempt for attempt in attempts)
+    assert len(server.connections) == 2
+
+
+async def test_the_wait_for_a_probe_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.smtp.relays.PROBE_PATIENCE_S", 0.05)
+    async with ScriptedSmtp() as server:
+        server.on(Step.CONNECT, Say(450, "busy"), times=1)
+        probe_rule = server.on(Step.CONNECT, Hang())
+        async with desk(server.target(**PATIENT)) as sender:
+            await sender.send()
+            await sender.relays.usable("live")
+            probe = asyncio.create_task(sender.send())
+            await server.until(lambda: probe_rule.hits == 1)
+            assert (await sender.send()).verdict.reason == "no_relay_usable"
+            probe.cancel()
+            await asyncio.gather(probe, return_exceptions=True)
 
 
 async def test_a_canceled_probe_makes_room_for_the_next() -> None:
