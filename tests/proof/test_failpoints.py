@@ -1,0 +1,161 @@
+"""`kill -9` at every named point round every commit, and at every step of a mail's way out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from notifier.settings.sections import DatabaseSettings
+from tests.proof.failpoints import MOMENTS, used_writes
+from tests.proof.house import AT_ONCE, House, house
+from tests.proof.sink import Session, Step, Wait
+from tests.support.postgres import fresh_database
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+Reach = Callable[[House], Awaitable[object]]
+
+
+def holding(held: Step) -> Callable[[Step, Session], Wait | None]:
+    """A relay that never answers this step."""
+    never = asyncio.Event()
+    return lambda step, _session: Wait(never) if step is held else None
+
+
+async def renewed(one: House) -> None:
+    one.sink.manners = holding(Step.DOT)
+    await one.post()
+
+
+async def freed(one: House) -> None:
+    """A process dies with a mail in hand, and the next one frees its lease."""
+    await renewed(one)
+    await one.sink.until(lambda: one.sink.told[Step.DOT] > 0)
+    await one.process.kill()
+    await one.process.begin()
+
+
+async def forgotten(one: House) -> None:
+    await asyncio.to_thread(one.age)
+    await one.restart(**AT_ONCE)
+
+
+async def begun(one: House) -> None:
+    await one.restart()
+
+
+async def stopped(one: House) -> None:
+    one.process.strike(15)
+
+
+async def given_back(one: House) -> None:
+    """It is told to stop while a relay does not answer RCPT."""
+    before = one.sink.told[Step.RCPT]
+    one.sink.manners = holding(Step.RCPT)
+    await one.post()
+    await one.sink.until(lambda: one.sink.told[Step.RCPT] > before)
+    one.process.strike(15)
+
+
+REACHED: dict[str, Reach] = {
+    "accept": House.post,
+    "claim": House.post,
+    "record": House.post,
+    "register": House.register,
+    "confirm": House.confirm,
+    "renew": renewed,
+    "release": given_back,
+    "free": freed,
+    "erase_bytes": forgotten,
+    "forget_notifications": forgotten,
+    "forget_keys": forgotten,
+    "forget_sign_ups": forgotten,
+    "forget_loose_events": forgotten,
+    "report_worker": begun,
+    "leave_worker": stopped,
+}
+"""How a running service is brought to each `Write` of the house."""
+
+EXEMPT: dict[str, str] = {}
+"""Writes that no scenario reaches, each with the reason."""
+
+ON_POSTGRESQL = {"accept", "claim", "record", "renew", "register", "confirm"}
+"""Dead owners are not known there, and the rest is the same code."""
+
+POINTS = [f"{name}.{moment}" for name in used_writes() if name in REACHED for moment in MOMENTS]
+CASES = [("sqlite", point) for point in POINTS] + [
+    ("postgresql", point) for point in POINTS if point.partition(".")[0] in ON_POSTGRESQL
+]
+Houses = Callable[[str], Awaitable[House]]
+
+
+@pytest.fixture(scope="module")
+async def houses(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Houses]:
+    """One for each database, made when it is first asked for."""
+    made: dict[str, House] = {}
+    async with AsyncExitStack() as stack:
+
+        async def of(name: str) -> House:
+            if name not in made:
+                folder: Path = tmp_path_factory.mktemp(name)
+                url = f"sqlite:///{folder}/notifier.db"
+                if name == "postgresql":
+                    server = request.getfixturevalue("postgres_url")
+                    url = stack.enter_context(fresh_database(server))
+                settings = DatabaseSettings(url=SecretStr(url))
+                made[name] = await stack.enter_async_context(house(settings, folder))
+            return made[name]
+
+        yield of
+
+
+def test_every_write_of_the_house_is_reached_or_exempt() -> None:
+    assert [name for name in used_writes() if name not in REACHED | EXEMPT] == []
+
+
+def test_the_points_are_those_that_the_promise_names() -> None:
+    for name in ("accept", "claim", "record", "register", "confirm", "forget_notifications"):
+        assert {f"{name}.{moment}" for moment in MOMENTS} <= {*POINTS}
+
+
+@pytest.mark.parametrize(("database", "point"), CASES)
+async def test_a_death_at_any_commit_loses_nothing(
+    houses: Houses, database: str, point: str
+) -> None:
+    one = await houses(database)
+    await one.ready()
+    one.set_point(point)
+    await REACHED[point.partition(".")[0]](one)
+    await one.died_at(point)
+    await one.recover()
+    assert await one.violations() == []
+
+
+@pytest.mark.parametrize("step", [Step.CONNECT, Step.MAIL, Step.BODY, Step.DOT])
+async def test_a_death_on_a_mails_way_out_loses_nothing(houses: Houses, step: Step) -> None:
+    one = await houses("sqlite")
+    await one.ready()
+    struck = one.kill_at(step)
+    if step is Step.CONNECT:
+        await one.process.kill()  # it would use a connection that is open
+        await one.process.start()
+    await one.post()
+    await struck.wait()
+    await one.process.ended()
+    await one.recover()
+    assert await one.violations() == []
+
+
+async def test_a_death_right_after_the_202_loses_nothing(houses: Houses) -> None:
+    one = await houses("sqlite")
+    await one.ready()
+    post = await one.post()
+    while not post.ids:  # noqa: ASYNC110 - the moment is a caller's, who has no event for it
+        await asyncio.sleep(0)
+    await one.process.kill()
+    await one.recover()
+    assert await one.violations() == []
