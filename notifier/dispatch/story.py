@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from notifier.core.ids import made_at_s
 from notifier.core.message import Status, Stored, after, who_acts
 from notifier.core.next_step import NextStep
 from notifier.core.reply import LinkFailure, LinkFault, Reply
@@ -13,6 +14,8 @@ from notifier.observe.facts import MessageAlarmed, MessageStepped, masked
 from notifier.smtp.relays import Attempt
 from notifier.store.events import Event
 from notifier.store.outbox import Claimed
+
+_AT_ONCE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,7 @@ class StepTaken:
         """
         judged = self.verdict
         return (
-            judged is not None
-            and judged.alert
-            and judged.action is not Action.RELAY_MISCONFIGURED
+            judged is not None and judged.alert and judged.action is not Action.RELAY_MISCONFIGURED
         )
 
     @property
@@ -97,7 +98,16 @@ def fact_of(step: StepTaken, job: Claimed) -> MessageStepped:
         stream=job.lane.stream,
         verdict=step.verdict.action.value if step.verdict else None,
         lost_claims=job.orphaned,
+        wanted_at=_scheduled_for(job),
     )
+
+
+def _scheduled_for(job: Claimed) -> datetime | None:
+    """None for a mail that was to be sent as soon as it was accepted, when its id was made."""
+    wanted_at = job.wanted_at
+    if wanted_at is None or wanted_at.timestamp() - made_at_s(job.claim.id) < _AT_ONCE_S:
+        return None
+    return wanted_at
 
 
 def _event(job: Claimed, event_id: str, kind: str, at: datetime, data: Mapping[str, Any]) -> Event:

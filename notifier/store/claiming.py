@@ -23,6 +23,7 @@ from notifier.core.envelope import Envelope
 from notifier.core.message import Lane
 from notifier.core.room import Room
 from notifier.core.route import Route
+from notifier.store.notifications import scheduled_at
 from notifier.store.outbox import Claim, Claimed
 from notifier.store.schema import content, message, outbox
 from notifier.store.turns import Turns
@@ -260,10 +261,22 @@ def _with_bodies(
         return ()
     ids = {one.mail.content_id for one in picked}
     bodies = {row.id: row.body for row in connection.execute(_BODIES, {"ids": [*ids]})}
-    return tuple(_claimed(wanted, one, bodies[one.mail.content_id]) for one in picked)
+    # Later claims have overwritten when it was to be sent; the first, nearly always the only one
+    # of a mail, need not ask.
+    asked = {one.mail.notification_id for one in picked if one.row.claims}
+    scheduled = scheduled_at(connection, asked) if asked else {}
+
+    def wanted_at(one: _Picked) -> datetime | None:
+        return scheduled.get(one.mail.notification_id) if one.row.claims else one.row.due_at
+
+    return tuple(
+        _claimed(wanted, one, bodies[one.mail.content_id], wanted_at(one)) for one in picked
+    )
 
 
-def _claimed(wanted: ClaimRequest, picked: _Picked, body: bytes | None) -> Claimed:
+def _claimed(
+    wanted: ClaimRequest, picked: _Picked, body: bytes | None, wanted_at: datetime | None
+) -> Claimed:
     row, mail = picked.row, picked.mail
     stood_still = 0 if row.standstill_us is None else wanted.turns.standstill_us - row.standstill_us
     return Claimed(
@@ -280,4 +293,5 @@ def _claimed(wanted: ClaimRequest, picked: _Picked, body: bytes | None) -> Claim
         body=body,
         sealed=mail.sealed,
         size_bytes=mail.size_bytes,
+        wanted_at=wanted_at,
     )

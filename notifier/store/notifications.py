@@ -1,6 +1,6 @@
 """Reading notifications back, with the status of each message as a caller sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,6 +47,10 @@ class NotificationView:
 _NOTIFICATION = select(notification).where(
     notification.c.id == bindparam("id_"), notification.c.project == bindparam("project_")
 )
+_SCHEDULED = select(notification.c.id, notification.c.scheduled_at).where(
+    notification.c.id.in_(bindparam("ids", expanding=True)),
+    notification.c.scheduled_at.is_not(None),
+)
 _MESSAGES = (
     select(
         message.c.id,
@@ -90,6 +94,12 @@ def find(
         expires_at=row.expires_at,
         messages=tuple(_message(one, now) for one in messages),
     )
+
+
+def scheduled_at(connection: Connection, ids: Collection[str]) -> Mapping[str, datetime]:
+    """When these notifications were to be sent, by id; without those that were to be at once."""
+    rows = connection.execute(_SCHEDULED, {"ids": [*ids]})
+    return {row.id: row.scheduled_at for row in rows}
 
 
 def statuses(connection: Connection) -> Mapping[str, int]:

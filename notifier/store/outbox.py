@@ -33,6 +33,7 @@ class Claimed:
     `body` is None when its bytes were erased. `attempt` counts earlier tries that reached MAIL;
     `orphaned` how many claims in a row, before this one, left no outcome: their mail may have
     gone out. `expires_at` is the end of its life, standstills added. `size_bytes` is the mail's.
+    `wanted_at` is when it was to be sent; None: when it was accepted.
     """
 
     claim: Claim
@@ -48,6 +49,7 @@ class Claimed:
     body: bytes | None
     sealed: bool
     size_bytes: int = 0
+    wanted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
