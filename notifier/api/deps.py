@@ -8,6 +8,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 
 from notifier.api.auth import Caller
+from notifier.core.route import Route
 from notifier.flows.desk import Client, Desk
 
 DESK: Final = "desk"
@@ -27,12 +28,15 @@ def client_of(caller: Caller) -> Client:
     return Client(caller.project, caller.route, caller.from_domains)
 
 
-def bell_task(request: Request) -> BackgroundTask:
-    """Rings the delivery wing's bell once the response, and so the commit before it, is out."""
-    ring = cast("Callable[[], None]", request.app.state.ring)
+def bell_task(request: Request, route: Route | None = None) -> BackgroundTask:
+    """Rings the delivery wing's bell once the response, and so the commit before it, is out.
+
+    `route` is that of the mail; None: not known here.
+    """
+    ring = cast("Callable[[Route | None], None]", request.app.state.ring)
 
     # `async`, although nothing is awaited: a plain function would go through the thread pool.
     async def rung() -> None:
-        ring()
+        ring(route)
 
     return BackgroundTask(rung)

@@ -72,7 +72,8 @@ async def create_notification(
     headers = {"Location": f"/v1/notifications/{accepted.notification_id}"}
     if accepted.replayed:
         headers[REPLAYED] = "true"
-    return Response(accepted.answer, 202, headers, "application/json", bell_task(request))
+    bell = bell_task(request, who.route)
+    return Response(accepted.answer, 202, headers, "application/json", bell)
 
 
 async def get_notification(

@@ -62,7 +62,8 @@ async def create_registration(
     """
     begun = await register(desk, client_of(who), body.to_sign_up())
     headers = {"Location": f"/v1/registrations/{begun.id}"}
-    return JSONResponse(_json(desk, begun), 202, headers, background=bell_task(request))
+    bell = bell_task(request, who.route)
+    return JSONResponse(_json(desk, begun), 202, headers, background=bell)
 
 
 async def get_registration(registration_id: str, who: Who, desk: DeskDep) -> Response:
@@ -78,7 +79,7 @@ async def confirm_registration_by_code(
     A wrong code is a 422 `code_wrong` with `tries_left`; too many burn the code, never the link.
     """
     done = await confirm_by_code(desk, client_of(who), registration_id, body.code)
-    return JSONResponse(_json(desk, done.registration), background=bell_task(request))
+    return JSONResponse(_json(desk, done.registration), background=bell_task(request, who.route))
 
 
 async def confirm_registration_by_token(
@@ -86,7 +87,7 @@ async def confirm_registration_by_token(
 ) -> Response:
     """Confirm with the token of the link, from your own page; a second time is a success too."""
     done = await confirm_by_token(desk, body.token, client_of(who))
-    return JSONResponse(_json(desk, done.registration), background=bell_task(request))
+    return JSONResponse(_json(desk, done.registration), background=bell_task(request, who.route))
 
 
 def _json(desk: Desk, registration: Stored) -> dict[str, object]:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from notifier.settings import Settings
 from notifier.settings.relay import RelayTarget
 from notifier.smtp.limits import deadline_s
 from notifier.smtp.relays import Relays
+from notifier.store.doorbell import Doorbell
 from notifier.store.outbox import FREE, Claimed
 from notifier.store.store import Store
 
@@ -39,19 +40,34 @@ class Delivery:
     bells: Mapping[Route, Bell]
     dispatchers: tuple[Dispatcher[Claimed], ...]
     janitor: Janitor
+    doorbell: Doorbell
 
     def ring(self, route: Route | None = None) -> None:
-        """Mail of a route was committed; None: of whichever."""
+        """Mail of a route was committed; None: of whichever. Heard here and elsewhere."""
+        self._ring_here(route)
+        self.doorbell.ring(route)
+
+    def _ring_here(self, route: Route | None) -> None:
         for one, bell in self.bells.items():
             if route is None or one == route:
                 bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when everything under way is done. An error of one dispatcher ends it all."""
+        self._hear_others()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.janitor.run(stop))
             for dispatcher in self.dispatchers:
                 group.create_task(dispatcher.run(stop))
+
+    def _hear_others(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def hear(route: Route | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody works here any more
+                loop.call_soon_threadsafe(self._ring_here, route)
+
+        self.doorbell.listen(hear, lambda: any(bell.awaited for bell in self.bells.values()))
 
 
 @asynccontextmanager
@@ -64,6 +80,7 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
         observe=desk.observe,
         clock=desk.now,
     )
+    doorbell = Doorbell(desk.store.database)
     try:
         owner = desk.new_id.new("own")
         desk.store.owners.announce(owner)
@@ -75,9 +92,9 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
             for route in ROUTES
         )
         janitor = Janitor(desk.store, settings.retention, desk.now, desk.observe)
-        yield Delivery(relays, bells, dispatchers, janitor)
+        yield Delivery(relays, bells, dispatchers, janitor, doorbell)
     finally:
-        await relays.aclose()
+        await asyncio.gather(relays.aclose(), asyncio.to_thread(doorbell.close))
 
 
 async def _free_leases_of_the_dead(store: Store, desk: Desk) -> None:

@@ -11,6 +11,12 @@ class Bell:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._waiters = 0
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for a ring."""
+        return self._waiters > 0
 
     def ring(self) -> None:
         """There is something to do."""
@@ -18,5 +24,9 @@ class Bell:
 
     async def heard(self) -> None:
         """Return at the next ring, or at once if it rang since the last call."""
-        await self._rung.wait()
+        self._waiters += 1
+        try:
+            await self._rung.wait()
+        finally:
+            self._waiters -= 1
         self._rung.clear()

@@ -20,6 +20,9 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 own default, which is switched off here (`wal_autocheckpoint=0`). It is also the size to which
 a WAL that begins anew is cut, so that it is above only while it holds that much."""
 
+_BELL = 2
+"""Connections of the doorbell: one to ring, one to listen."""
+
 _WAL_TRIES = 100
 _WAL_PAUSE_S = 0.05
 
@@ -100,7 +103,7 @@ def _open_sqlite(url: URL, settings: DatabaseSettings) -> Database:
             "check_same_thread": False,
             "timeout": settings.lock_timeout_s,
         },
-        pool_size=settings.readers + 1,
+        pool_size=settings.readers + 1 + _BELL,
         max_overflow=0,
     )
     event.listen(engine, "connect", lambda new, _record: _prepare_sqlite(new, lock))
@@ -168,7 +171,7 @@ def _open_postgresql(url: URL, settings: DatabaseSettings) -> Database:
     engine = create_engine(
         url,
         connect_args={**defaults, "options": options, "autocommit": True},
-        pool_size=settings.readers + settings.writers,
+        pool_size=settings.readers + settings.writers + _BELL,
         max_overflow=0,
         pool_pre_ping=True,
     )

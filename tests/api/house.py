@@ -15,6 +15,7 @@ from notifier.api.frame import Frame, Health
 from notifier.api.notifications import notifications_router
 from notifier.api.registrations import registrations_router
 from notifier.core.api_key import ApiKey, mint
+from notifier.core.route import Route
 from notifier.settings.sections import DatabaseSettings
 from tests.support.office import PUBLIC_URL, START, Office, open_office
 
@@ -29,7 +30,7 @@ class House:
     office: Office
     web: httpx2.AsyncClient
     keys: dict[str, str]
-    rings: list[None] = field(default_factory=list)
+    rings: list[Route | None] = field(default_factory=list)
 
     def as_(self, name: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[name]}"}
@@ -64,7 +65,7 @@ async def open_house(database: DatabaseSettings, folder: Path) -> AsyncIterator[
     registration = {"redirect_to": (REDIRECT, "myapp://done")}
     async with open_office(database, folder, registration=registration) as office:
         keys, plain = _keys()
-        rings: list[None] = []
+        rings: list[Route | None] = []
 
         async def find_key(digest: str) -> ApiKey | None:
             return keys.get(digest)
@@ -80,7 +81,7 @@ async def open_house(database: DatabaseSettings, folder: Path) -> AsyncIterator[
             port=8000,
             health=health,
             find_key=find_key,
-            state={DESK: office.desk, RING: lambda: rings.append(None)},
+            state={DESK: office.desk, RING: rings.append},
         )
         routers = [notifications_router(), registrations_router(), confirm_router()]
         transport = httpx2.ASGITransport(app=create_app(routers=routers, frame=frame))

@@ -34,7 +34,7 @@ async def test_a_post_is_a_202_with_location_and_the_notification(each_house: Ho
         "next_attempt_at": None, "sent_at": None, "message_id": "", "relay": None,
         "queue_id": None,
     }  # fmt: skip
-    assert each_house.rings == [None]
+    assert each_house.rings == ["live"]
 
 
 async def test_a_get_right_after_it_says_the_same(each_house: House) -> None:

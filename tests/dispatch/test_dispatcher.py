@@ -20,6 +20,7 @@ from notifier.dispatch.lane import Lease, Pace, monotonic
 from notifier.observe.facts import Fact
 from notifier.settings.sections import RetentionSettings
 from notifier.smtp.relays import Relays
+from notifier.store.doorbell import Doorbell
 from tests.dispatch.wing import QUICK, bitten, store_away, wing_of, working
 from tests.support.office import Office
 from tests.support.scripted_smtp import Hang, Hold, ScriptedSmtp, Step
@@ -333,7 +334,7 @@ async def test_any_other_error_ends_it_and_all_that_runs_beside_it(office: Offic
     janitor = Janitor(office.desk.store, RetentionSettings(), office.clock, facts.append)
     relays = Relays((), helo_name=None, observe=facts.append)
     dispatchers: Any = pair  # of numbers instead of mails
-    delivery = Delivery(relays, {}, dispatchers, janitor)
+    delivery = Delivery(relays, {}, dispatchers, janitor, Doorbell(office.desk.store.database))
     with pytest.raises(ExceptionGroup) as ended:
         await delivery.run(asyncio.Event())
     assert ended.group_contains(ZeroDivisionError)
