@@ -193,7 +193,7 @@ async def _desk(ground: Ground) -> AsyncIterator[Desk]:
     base = public_url(settings, http_port=ground.sockets.http_port)
     catalogue = Catalogue.load(settings.templates.dirs, settings.brand, public_url=base)
     check_own_mails(catalogue)
-    store = Store.open(settings.database, settings.data_dir, Seal(keys))
+    store = Store.open(settings.database, settings.data_dir, Seal(keys), ground.observe)
     try:
         await store.read(store.now.correct)
         yield Desk(

@@ -33,6 +33,10 @@ def each_of(*observers: Observer) -> Observer:
     return observe
 
 
+def unobserved(_: Fact) -> None:
+    """An observer for where nobody wants to know."""
+
+
 def masked(address: str) -> str:
     """`j***@example.org`: enough to recognise a case, not enough to write to someone."""
     local, at, domain = address.rpartition("@")
@@ -257,6 +261,17 @@ class StoreAway(Fact):
     level: ClassVar[Level] = "error"
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCommitted(Fact):
+    """One transaction made the writes of `members` callers durable."""
+
+    event: ClassVar[str] = "store.committed"
+    level: ClassVar[Level] = "debug"
+
+    members: int
+    ms: float
 
 
 @dataclass(frozen=True, slots=True)

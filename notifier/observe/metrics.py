@@ -97,6 +97,7 @@ class Metrics:
             facts.MessageAlarmed: self._alarmed(),
             facts.RequestServed: self._served(),
             facts.ProbeServed: None,
+            facts.GroupCommitted: self._committed(),
             facts.LeaseLost: self._once(series.LEASES_LOST),
             facts.ContentUnreadable: self._once(series.UNREADABLE),
             facts.WorkAbandoned: self._once(series.ABANDONED),
@@ -140,6 +141,16 @@ class Metrics:
 
         def take(fact: facts.RequestServed) -> None:
             add((fact.route, str(fact.status)), fact.ms / 1000)
+
+        return take
+
+    def _committed(self) -> Taker:
+        writes = self._counters[series.WRITES].add
+        commit_s = self._histograms[series.COMMIT_S].add
+
+        def take(fact: facts.GroupCommitted) -> None:
+            writes((), fact.members)
+            commit_s((), fact.ms / 1000)
 
         return take
 

@@ -104,6 +104,16 @@ RELAY_CHANGES: Final = _counter(
 STORE_AWAY: Final = _counter(
     "notifier_store_away_total", "Times the delivery wing could not reach the store."
 )
+WRITES: Final = _counter(
+    "notifier_store_writes_total", "Writes made durable; divided by the commits, a group's size."
+)
+COMMIT_S: Final = Series(
+    "notifier_store_commit_seconds",
+    "histogram",
+    "One group commit: the wait for the write lock, its statements, and the sync.",
+    (),
+    _REQUEST_S,
+)
 REGISTRATIONS: Final = _counter(
     "notifier_registrations_total", "Registrations by the step they took.", "step"
 )
@@ -133,8 +143,8 @@ PRUNED: Final = _counter("notifier_mailbox_pruned_total", "Captured mails remove
 
 COUNTED: Final = (
     ACCEPTED, MESSAGES, ATTEMPTS, AMBIGUOUS, ALERTS, DELIVERY_S, ATTEMPT_S, LEASES_LOST, UNREADABLE,
-    ABANDONED, RELAY_CHANGES, STORE_AWAY, REGISTRATIONS, FORGOTTEN, REQUEST_S, CRASHES, ERRORS,
-    CAPTURED, CAPTURE_REFUSED, PRUNED,
+    ABANDONED, RELAY_CHANGES, STORE_AWAY, WRITES, COMMIT_S, REGISTRATIONS, FORGOTTEN, REQUEST_S,
+    CRASHES, ERRORS, CAPTURED, CAPTURE_REFUSED, PRUNED,
 )  # fmt: skip
 """Made of facts as they happen, by `Metrics`; since the start of the process."""
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from notifier.core.errors import Unavailable
+from notifier.observe.facts import GroupCommitted, Observer, unobserved
 from notifier.store.engine import Database, is_lost, is_passing
 from notifier.store.write_queue import Item, Member, Result, Write, WriteQueue
 
@@ -24,8 +25,17 @@ _RECONNECT_MAX_S = 2.0
 class GroupCommit:
     """Writer threads in front of one database: one on SQLite, a few on PostgreSQL."""
 
-    def __init__(self, database: Database, *, threads: int, group_max: int, queue_max: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        threads: int,
+        group_max: int,
+        queue_max: int,
+        observe: Observer = unobserved,
+    ) -> None:
         self._database = database
+        self._observe = observe
         self._group_max = group_max
         self._queue = WriteQueue(queue_max)
         self._threads = [
@@ -82,9 +92,12 @@ class GroupCommit:
         writer.close()
 
     def _commit_next(self, writer: "_Writer", connection: Connection) -> None:
+        began = time.perf_counter()
         group, error = self._transact(connection, lambda: self._queue.begin(self._group_max))
         if error is None:
             writer.works()
+            ms = (time.perf_counter() - began) * 1000
+            self._observe(GroupCommitted(len(group), round(ms, 2)))
         elif not group:
             # BEGIN failed: locked, or the database is away. They wait on, and may withdraw.
             writer.pause()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from notifier.core.errors import Unavailable
+from notifier.observe.facts import Observer, unobserved
 from notifier.settings.sections import DatabaseSettings
 from notifier.store.clock import StoreClock
 from notifier.store.engine import Database, database_url, is_passing, open_database
@@ -33,7 +34,9 @@ class Store:
     `now` is the clock that all processes on this database agree on.
     """
 
-    def __init__(self, database: Database, settings: DatabaseSettings, seal: Seal) -> None:
+    def __init__(
+        self, database: Database, settings: DatabaseSettings, seal: Seal, observe: Observer
+    ) -> None:
         self.database = database
         self.seal = seal
         self.owners = Owners(database.path)
@@ -46,12 +49,20 @@ class Store:
             threads=1 if database.is_sqlite else settings.writers,
             group_max=settings.group_max,
             queue_max=settings.queue_max,
+            observe=observe,
         )
 
     @classmethod
-    def open(cls, settings: DatabaseSettings, data_dir: Path, seal: Seal) -> "Store":
+    def open(
+        cls,
+        settings: DatabaseSettings,
+        data_dir: Path,
+        seal: Seal,
+        observe: Observer = unobserved,
+    ) -> "Store":
         """Open the configured database, whose schema must be current, and start its threads."""
-        store = cls(open_database(database_url(settings, data_dir), settings), settings, seal)
+        database = open_database(database_url(settings, data_dir), settings)
+        store = cls(database, settings, seal, observe)
         store._writers.start()
         return store
 

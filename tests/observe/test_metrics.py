@@ -201,6 +201,14 @@ def test_a_request_is_known_by_its_route_s_template_and_status() -> None:
     assert (bucket % "0.0025" in found, found[bucket % "0.005"]) == (False, 1)
 
 
+def test_a_group_commit_counts_its_writes_and_its_time() -> None:
+    assert without_buckets(moved(facts.GroupCommitted(12, 8.0))) == {
+        "notifier_store_writes_total": 12,
+        "notifier_store_commit_seconds_count": 1,
+        "notifier_store_commit_seconds_sum": 0.008,
+    }
+
+
 def test_a_value_on_a_bound_belongs_to_its_bucket() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 2.0, 9.0):
