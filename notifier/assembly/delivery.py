@@ -15,6 +15,7 @@ from notifier.dispatch.dispatcher import Dispatcher
 from notifier.dispatch.janitor import Janitor
 from notifier.dispatch.lane import Pace
 from notifier.dispatch.mail_lane import MailLane, Tools
+from notifier.dispatch.standstill import Standstill
 from notifier.flows.desk import Desk
 from notifier.settings import Settings
 from notifier.settings.relay import RelayTarget
@@ -40,6 +41,7 @@ class Delivery:
     bells: Mapping[Route, Bell]
     dispatchers: tuple[Dispatcher[Claimed], ...]
     janitor: Janitor
+    standstill: Standstill
     doorbell: Doorbell
 
     def ring(self, route: Route | None = None) -> None:
@@ -57,6 +59,7 @@ class Delivery:
         self._hear_others()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.janitor.run(stop))
+            group.create_task(self.standstill.run(stop))
             for dispatcher in self.dispatchers:
                 group.create_task(dispatcher.run(stop))
 
@@ -92,7 +95,8 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
             for route in ROUTES
         )
         janitor = Janitor(desk.store, settings.retention, desk.now, desk.observe)
-        yield Delivery(relays, bells, dispatchers, janitor, doorbell)
+        standstill = Standstill(desk.store, relays, desk.now)
+        yield Delivery(relays, bells, dispatchers, janitor, standstill, doorbell)
     finally:
         await asyncio.gather(relays.aclose(), asyncio.to_thread(doorbell.close))
 

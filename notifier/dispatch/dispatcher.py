@@ -47,6 +47,7 @@ class Dispatcher(Generic[Job]):
         self._observe = observe
         self._seated: dict[asyncio.Task[None], _Seat[Job]] = {}
         self._wants_seat = False
+        self._look_at = 0.0
 
     @property
     def seats(self) -> int:
@@ -128,14 +129,17 @@ class Dispatcher(Generic[Job]):
         self._wants_seat = False
 
     async def _end_what_is_over(self, room: Room, stop: asyncio.Event) -> None:
-        """No job can be done: see to those whose time is over, then wait."""
-        claimed_at = monotonic()
-        jobs, next_s = await self._lane.claim_ended(room) if room.seats else ((), None)
-        self._seat(jobs, claimed_at)
-        wait_s = self._pace.ended_s if next_s is None else min(next_s, self._pace.ended_s)
-        if len(jobs) == room.seats:
-            wait_s = _LEAST_WAIT_S
-        await _first(self._lane.usable(), stop.wait(), timeout_s=max(wait_s, _LEAST_WAIT_S))
+        """No job can be done: see to those whose time is over, then wait.
+
+        Not each time: it reads all that is due, and a relay may come and go many times a second.
+        """
+        if room.seats and (now := monotonic()) >= self._look_at:
+            jobs, next_s = await self._lane.claim_ended(room)
+            self._seat(jobs, now)
+            wait_s = self._pace.ended_s if next_s is None else min(next_s, self._pace.ended_s)
+            self._look_at = now + (max(wait_s, _LEAST_WAIT_S) if len(jobs) < room.seats else 0)
+        wait_s = max(self._look_at - monotonic(), _LEAST_WAIT_S)
+        await _first(self._lane.usable(), stop.wait(), timeout_s=wait_s)
 
     def _room(self) -> Room:
         return self._capacity.beside(seat.weight for seat in self._seated.values())

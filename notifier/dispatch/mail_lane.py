@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -20,6 +20,7 @@ from notifier.dispatch.story import StepTaken, event_of, fact_of, orphan_event
 from notifier.observe.facts import ContentUnreadable, LeaseLost, Observer
 from notifier.smtp.relays import Attempt, Relays
 from notifier.store.claiming import CLAIM, ClaimRequest
+from notifier.store.expiry import over
 from notifier.store.outbox import RELEASE, RENEW, Claimed, Release, Renewal
 from notifier.store.outcomes import RECORD, Outcome
 from notifier.store.store import Store
@@ -90,14 +91,27 @@ class MailLane:
 
     async def claim(self, room: Room) -> tuple[Sequence[Claimed], bool]:
         """Due messages of the route."""
-        now = self._tools.now()
-        request = ClaimRequest(self._owner, self._route, room, now, now + self._lease, self._turns)
-        catch = await self._tools.store.write(CLAIM, request)
+        if not self._captures_itself:
+            room = room.limited(self._tools.relays.room(self._route))
+        catch = await self._tools.store.write(CLAIM, self._request(room))
         return catch.mails, catch.more
 
-    async def claim_ended(self, _room: Room) -> tuple[Sequence[Claimed], float | None]:
+    async def claim_ended(self, room: Room) -> tuple[Sequence[Claimed], float | None]:
         """Messages whose life has ended while no relay may be tried."""
-        return (), None
+        now = self._tools.now()
+        found = await self._tools.store.read(over, self._route, now, room.seats)
+        next_s = None if found.next_at is None else (found.next_at - now).total_seconds()
+        if not found.ids:
+            return (), next_s
+        # They are not sent: nothing holds them back but their number.
+        all_of_them = Room(room.seats, room.seats, room.size_bytes, room.alone)
+        request = replace(self._request(all_of_them), only=found.ids)
+        catch = await self._tools.store.write(CLAIM, request)
+        return catch.mails, next_s
+
+    def _request(self, room: Room) -> ClaimRequest:
+        now = self._tools.now()
+        return ClaimRequest(self._owner, self._route, room, now, now + self._lease, self._turns)
 
     def weight(self, job: Claimed) -> Weight:
         """Its bytes, and whether it is urgent."""
@@ -166,7 +180,11 @@ class MailLane:
 
     async def _send(self, job: Claimed, content: bytes, passage: _Passage) -> StepTaken:
         attempt = await self._tools.relays.send(
-            self._route, job.envelope, content, abort=passage.abort
+            self._route,
+            job.envelope,
+            content,
+            urgent=job.lane is Lane.URGENT,
+            abort=passage.abort,
         )
         return self._judged(job, attempt)
 

@@ -185,6 +185,7 @@ def _plan(desk: Desk, client: Client, request: MailRequest, variables_bytes: int
         reference=request.reference,
         tags=request.tags,
         metadata=request.metadata,
+        default_life=request.expires_at is None and rendered.life_s is None,
     )
 
 

@@ -19,7 +19,7 @@ from notifier.store.events import Event
 @dataclass(frozen=True, slots=True)
 class MailPlan:
     """A notification before its bytes are made: one mail to each of `to`, who do not see
-    each other.
+    each other. `default_life`: neither the caller nor the template says how long it lives.
     """
 
     client: Client
@@ -35,6 +35,7 @@ class MailPlan:
     reference: str | None = None
     tags: Mapping[str, str] | None = None
     metadata: Mapping[str, Any] | None = None
+    default_life: bool = False
 
 
 def plan_of(desk: Desk, client: Client, rendered: Rendered, to: Mailbox) -> MailPlan:
@@ -84,6 +85,7 @@ def build(desk: Desk, plan: MailPlan) -> Acceptance:
             template_version=plan.rendered.version,
             tags=plan.tags,
             metadata=plan.metadata,
+            default_life=plan.default_life,
         ),
         contents=tuple(contents),
         messages=tuple(messages),

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, tuple_
 
 from notifier.core.envelope import Envelope
 from notifier.core.message import Lane, Stored
+from notifier.core.route import Route
 from notifier.store.events import Event, put_events
 from notifier.store.schema import content, idempotency, message, notification, outbox
+from notifier.store.standstill import totals
 from notifier.store.statements import insert_once, put
 from notifier.store.write_queue import Write
 
@@ -37,11 +39,15 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class NewNotification:
-    """What the caller asked for, and where it goes."""
+    """What the caller asked for, and where it goes.
+
+    `default_life`: nobody asked for this end of its life, so that it stands still while every
+    relay of the route is paused.
+    """
 
     id: str
     project: str
-    route: Literal["live", "test"]
+    route: Route
     lane: Lane
     created_at: datetime
     expires_at: datetime
@@ -51,6 +57,7 @@ class NewNotification:
     template_version: str | None = None
     tags: Mapping[str, str] | None = None
     metadata: Mapping[str, Any] | None = None
+    default_life: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,8 @@ def put_acceptances(connection: Connection, items: Sequence[Acceptance]) -> None
         [_notification_row(item.notification) for item in items],
     )
     put(connection, _MESSAGE, [row for item in items for row in _message_rows(item)])
-    put(connection, _OUTBOX, [row for item in items for row in _outbox_rows(item)])
+    stood_still = totals(connection) if any(map(_stands_still, items)) else {}
+    put(connection, _OUTBOX, [row for item in items for row in _outbox_rows(item, stood_still)])
     put_events(connection, [item.accepted for item in items])
 
 
@@ -239,8 +247,13 @@ def _message_rows(item: Acceptance) -> list[dict[str, Any]]:
     ]
 
 
-def _outbox_rows(item: Acceptance) -> list[dict[str, Any]]:
+def _stands_still(item: Acceptance) -> bool:
+    return item.notification.default_life
+
+
+def _outbox_rows(item: Acceptance, stood_still: Mapping[Route, int]) -> list[dict[str, Any]]:
     new = item.notification
+    before_us = stood_still.get(new.route, 0) if new.default_life else None
     return [
         {
             "id": one.id,
@@ -252,6 +265,7 @@ def _outbox_rows(item: Acceptance) -> list[dict[str, Any]]:
             "claims": 0,
             "attempt": 0,
             "orphaned": 0,
+            "standstill_us": before_us,
         }
         for one in item.messages
     ]

@@ -4,20 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, zip_longest
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    SmallInteger,
-    String,
-    bindparam,
-    case,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection
 
 from notifier.core.envelope import Envelope
 from notifier.core.message import Lane
@@ -25,9 +14,8 @@ from notifier.core.room import Room
 from notifier.core.route import Route
 from notifier.store.notifications import scheduled_at
 from notifier.store.outbox import Claim, Claimed
-from notifier.store.schema import content, message, outbox
+from notifier.store.picking import bodies_of, mails_of, pick, pick_these, take
 from notifier.store.turns import Turns
-from notifier.store.types import Json
 from notifier.store.write_queue import Write
 
 
@@ -35,7 +23,8 @@ from notifier.store.write_queue import Write
 class ClaimRequest:
     """`owner` wants what is due at `now` and has room in `room`, until `lease_until`.
 
-    `turns` is the claimer's memory of whose turn it is.
+    `turns` is the claimer's memory of whose turn it is. `only`: of these messages those that are
+    due, and no others, whoever's turn it is.
     """
 
     owner: str
@@ -44,6 +33,7 @@ class ClaimRequest:
     now: datetime
     lease_until: datetime
     turns: Turns = field(default_factory=Turns)
+    only: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,78 +53,6 @@ def _claim(connection: Connection, items: Sequence[ClaimRequest]) -> Sequence[Ca
 
 CLAIM: Write[ClaimRequest, Catch] = Write("claim", 30, _claim, key=lambda item: item.owner)
 """Due messages, urgent ones first. A claim counts even if the claimer dies right after it."""
-
-
-# The first `share` due rows of each project whose turn it is. On PostgreSQL each project's scan
-# locks its rows and steps over those that others hold. SQLite has no LATERAL; there the rows of a
-# project's list are found by their rowids.
-_PICKS: Final = {
-    "postgresql": text("""
-        SELECT due.* FROM unnest(:projects) AS turn(project), LATERAL (
-            SELECT id, project, due_at, expires_at, claims, attempt, orphaned, standstill_us,
-                owner IS NOT NULL AS left_behind
-            FROM outbox WHERE route = :route_ AND lane = :lane_ AND project = turn.project
-            AND due_at <= :now ORDER BY due_at LIMIT :share FOR UPDATE SKIP LOCKED
-        ) AS due
-    """).bindparams(bindparam("projects", type_=ARRAY(String))),
-    "sqlite": text("""
-        WITH turn AS (SELECT value AS project FROM json_each(:projects))
-        SELECT id, outbox.project, due_at, expires_at, claims, attempt, orphaned, standstill_us,
-            owner IS NOT NULL AS left_behind
-        FROM turn CROSS JOIN outbox WHERE outbox.rowid IN (
-            SELECT rowid FROM outbox
-            WHERE route = :route_ AND lane = :lane_ AND project = turn.project
-            AND due_at <= :now ORDER BY due_at LIMIT :share
-        )
-    """).bindparams(bindparam("projects", type_=Json)),
-}
-_PICK: Final = {
-    dialect: pick.bindparams(
-        bindparam("route_", type_=String),
-        bindparam("lane_", type_=SmallInteger),
-        bindparam("now", type_=outbox.c.due_at.type),
-        bindparam("share", type_=Integer),
-    ).columns(
-        outbox.c.id,
-        outbox.c.project,
-        outbox.c.due_at,
-        outbox.c.expires_at,
-        outbox.c.claims,
-        outbox.c.attempt,
-        outbox.c.orphaned,
-        outbox.c.standstill_us,
-    )
-    for dialect, pick in _PICKS.items()
-}
-_MAILS = (
-    select(
-        message.c.id,
-        message.c.notification_id,
-        message.c.mail_from,
-        message.c.rcpt_to,
-        message.c.smtputf8,
-        message.c.message_id,
-        message.c.content_id,
-        content.c.sealed,
-        content.c.size_bytes,
-    )
-    .select_from(message.join(content, content.c.id == message.c.content_id))
-    .where(message.c.id.in_(bindparam("ids", expanding=True)))
-)
-_BODIES = select(content.c.id, content.c.body).where(
-    content.c.id.in_(bindparam("ids", expanding=True))
-)
-_TAKE = (
-    update(outbox)
-    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-    .values(
-        owner=bindparam("owner_"),
-        due_at=bindparam("until"),
-        claims=outbox.c.claims + 1,
-        # An owner that is still set is one that left no outcome.
-        orphaned=outbox.c.orphaned + case((outbox.c.owner.is_not(None), 1), else_=0),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +103,11 @@ class _Basket:
 
 def _claim_one(connection: Connection, wanted: ClaimRequest) -> Catch:
     basket = _Basket(wanted.room)
+    if wanted.only is not None:
+        wanted.turns.forget()
+        wanted.turns.look(connection, wanted.route)
+        _fill_with(connection, wanted, wanted.only, basket)
+        return Catch(_with_bodies(connection, wanted, basket.picked), basket.full)
     looked = wanted.turns.look(connection, wanted.route)
     _fill(connection, wanted, basket)
     if not looked and not basket.full:
@@ -206,28 +129,17 @@ def _fill(connection: Connection, wanted: ClaimRequest, basket: _Basket) -> None
             # Each project the same; who has more gets what the others leave, after them.
             turn, waiting = waiting[:free], waiting[free:]
             share = -(-free // len(turn))
-            rows = _pick(connection, wanted, lane, turn, share)
+            rows = pick(connection, (wanted.route, lane), turn, wanted.now, share)
             _take(connection, wanted, lane, basket, _in_turn(turn, rows))
             waiting += [project for project in turn if len(rows[project]) == share]
 
 
-def _pick(
-    connection: Connection, wanted: ClaimRequest, lane: Lane, turn: Sequence[str], share: int
-) -> Mapping[str, Sequence[Any]]:
-    """The first `share` due rows of each of these projects; those of a project in due order."""
-    parameters = {
-        "route_": wanted.route,
-        "lane_": int(lane),
-        "now": wanted.now,
-        "share": share,
-        "projects": turn,
-    }
-    found: dict[str, list[Any]] = {project: [] for project in turn}
-    for row in connection.execute(_PICK[connection.dialect.name], parameters):
-        found[row.project].append(row)
-    for rows in found.values():
-        rows.sort(key=lambda row: (row.due_at, row.id))
-    return found
+def _fill_with(
+    connection: Connection, wanted: ClaimRequest, ids: Sequence[str], basket: _Basket
+) -> None:
+    rows = pick_these(connection, ids, wanted.now)
+    for lane in Lane:
+        _take(connection, wanted, lane, basket, [row for row in rows if row.lane == lane])
 
 
 def _in_turn(turn: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> list[Any]:
@@ -242,7 +154,7 @@ def _take(
     """Put rows into the basket as long as there is room, and lease them."""
     if not rows:
         return
-    mails = {row.id: row for row in connection.execute(_MAILS, {"ids": [row.id for row in rows]})}
+    mails = mails_of(connection, rows)
     taken: list[str] = []
     for row in rows[: basket.free(lane)]:
         if not basket.put(_Picked(lane, row, mails[row.id])):
@@ -250,8 +162,7 @@ def _take(
         taken.append(row.id)
         wanted.turns.served(lane, row.project)
     if taken:
-        lease = {"ids": taken, "owner_": wanted.owner, "until": wanted.lease_until}
-        connection.execute(_TAKE, lease)
+        take(connection, taken, wanted.owner, wanted.lease_until)
 
 
 def _with_bodies(
@@ -259,8 +170,7 @@ def _with_bodies(
 ) -> tuple[Claimed, ...]:
     if not picked:
         return ()
-    ids = {one.mail.content_id for one in picked}
-    bodies = {row.id: row.body for row in connection.execute(_BODIES, {"ids": [*ids]})}
+    bodies = bodies_of(connection, {one.mail.content_id for one in picked})
     # Later claims have overwritten when it was to be sent; the first, nearly always the only one
     # of a mail, need not ask.
     asked = {one.mail.notification_id for one in picked if one.row.claims}

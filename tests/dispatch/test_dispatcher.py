@@ -17,6 +17,7 @@ from notifier.dispatch.bell import Bell
 from notifier.dispatch.dispatcher import Dispatcher
 from notifier.dispatch.janitor import Janitor
 from notifier.dispatch.lane import Lease, Pace, monotonic
+from notifier.dispatch.standstill import Standstill
 from notifier.observe.facts import Fact
 from notifier.settings.sections import RetentionSettings
 from notifier.smtp.relays import Relays
@@ -334,7 +335,9 @@ async def test_any_other_error_ends_it_and_all_that_runs_beside_it(office: Offic
     janitor = Janitor(office.desk.store, RetentionSettings(), office.clock, facts.append)
     relays = Relays((), helo_name=None, observe=facts.append)
     dispatchers: Any = pair  # of numbers instead of mails
-    delivery = Delivery(relays, {}, dispatchers, janitor, Doorbell(office.desk.store.database))
+    store = office.desk.store
+    still = Standstill(store, relays, office.clock)
+    delivery = Delivery(relays, {}, dispatchers, janitor, still, Doorbell(store.database))
     with pytest.raises(ExceptionGroup) as ended:
         await delivery.run(asyncio.Event())
     assert ended.group_contains(ZeroDivisionError)
