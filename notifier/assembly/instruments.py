@@ -41,7 +41,7 @@ class Instruments:
         settings: Settings,
     ) -> tuple[HealthCheck, Scrape]:
         """The same for all other roles. `delivery` is None where others deliver."""
-        watch = Watch(store)
+        watch = Watch(store, store.now)
         condition = Condition(
             store=store,
             watch=watch,

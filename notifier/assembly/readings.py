@@ -104,6 +104,13 @@ def _relays(relays: Relays) -> Gauges:
     return {
         series.RELAY_UP: {(one.name,): float(one.state == "up") for one in found},
         series.RELAY_STATE: dict(_states((one.name, one.state) for one in found)),
+        series.RELAY_CONNECTIONS: {(one.name,): one.connections for one in found},
+        series.RELAY_LIMIT: {(one.name,): one.limit for one in found},
+        series.RELAY_MAILS: {
+            (one.name, state): count
+            for one in found
+            for state, count in (("waiting", one.waiting), ("under_way", one.under_way))
+        },
     }
 
 

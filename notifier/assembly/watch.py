@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from notifier.core.clock import Clock
 from notifier.core.errors import Unavailable
 from notifier.core.message import Lane
 from notifier.core.route import Route
@@ -36,8 +37,9 @@ class Seen:
 class Watch:
     """One look at a time, and none soon after the last. Lives in one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, now: Clock) -> None:
         self._store = store
+        self._now = now
         self._seen = Seen()
         self._looking: asyncio.Task[None] | None = None
         self._next = self._next_later = 0.0
@@ -77,9 +79,9 @@ class Watch:
         return ended + max(every_s, SHARE * (ended - began))
 
     async def _quickly(self) -> None:
-        read = await self._store.read(vitals, self._store.now())
+        read = await self._store.read(vitals, self._now())
         self._seen = Seen(True, read, self._seen.later, time.monotonic())
 
     async def _thoroughly(self) -> None:
-        found = await self._store.read(later, self._store.now())
+        found = await self._store.read(later, self._now())
         self._seen = replace(self._seen, later=found)

@@ -178,6 +178,20 @@ RELAY_UP: Final = _gauge(
 RELAY_STATE: Final = _gauge(
     "notifier_relay_state", "1 for the state that a relay is in.", "relay", "state"
 )
+RELAY_CONNECTIONS: Final = _gauge(
+    "notifier_relay_connections", "Connections to a relay that are open.", "relay"
+)
+RELAY_LIMIT: Final = _gauge(
+    "notifier_relay_connections_limit",
+    "Connections that a relay is given at most; less than configured where it refused more.",
+    "relay",
+)
+RELAY_MAILS: Final = _gauge(
+    "notifier_relay_mails",
+    "Mails of this process at a relay: in line for a connection, or under way on one.",
+    "relay",
+    "state",
+)
 STORE_UP: Final = _gauge("notifier_store_up", "1 when the store answered when last asked.")
 WRITES_WAITING: Final = _gauge(
     "notifier_store_writes_waiting", "Writes of this process that wait for a commit."
@@ -200,6 +214,7 @@ STORE_INFO: Final = _gauge(
 
 READ: Final = (
     QUEUE_DEPTH, QUEUE_AGE_S, QUEUE_SCHEDULED, QUEUE_READ_S, HELD, SEATS, RELAY_UP, RELAY_STATE,
-    STORE_UP, WRITES_WAITING, CLOCK_AHEAD_S, DISK_FREE, DISK_SIZE, BUILD, STORE_INFO,
+    RELAY_CONNECTIONS, RELAY_LIMIT, RELAY_MAILS, STORE_UP, WRITES_WAITING,
+    CLOCK_AHEAD_S, DISK_FREE, DISK_SIZE, BUILD, STORE_INFO,
 )  # fmt: skip
 """Read when they are asked for."""

@@ -35,7 +35,7 @@ def relays(*targets: RelayTarget) -> Relays:
 
 
 def condition(store: Store, relays: Relays | None = None, **more: Any) -> Condition:
-    given = {"watch": Watch(store), "alarms": Alarms(), "stop": asyncio.Event(), **more}
+    given = {"watch": Watch(store, store.now), "alarms": Alarms(), "stop": asyncio.Event(), **more}
     return Condition(store=store, relays=relays, **given)
 
 
