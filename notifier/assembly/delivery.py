@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from notifier.assembly.rates import shared_rates
+from notifier.assembly.orders import Orders
+from notifier.assembly.presence import Presence, introduced, noticing, routes_of
 from notifier.core.backoff import BackoffPolicy
 from notifier.core.next_step import RetryRules
 from notifier.core.route import ROUTES, Route
@@ -43,6 +46,8 @@ class Delivery:
     janitor: Janitor
     standstill: Standstill
     doorbell: Doorbell
+    orders: Orders
+    presence: Presence
 
     def ring(self, route: Route | None = None) -> None:
         """Mail of a route was committed; None: of whichever. Heard here and elsewhere."""
@@ -57,11 +62,15 @@ class Delivery:
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when everything under way is done. An error of one dispatcher ends it all."""
         self._hear_others()
+        await self.orders.first(stop)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.janitor.run(stop))
             group.create_task(self.standstill.run(stop))
+            group.create_task(self.orders.run(stop))
+            group.create_task(self.presence.run(stop))
             for dispatcher in self.dispatchers:
                 group.create_task(dispatcher.run(stop))
+        await self.presence.leave()
 
     def _hear_others(self) -> None:
         loop = asyncio.get_running_loop()
@@ -74,14 +83,18 @@ class Delivery:
 
 
 @asynccontextmanager
-async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIterator[Delivery]:
+async def open_delivery(
+    desk: Desk, targets: Sequence[RelayTarget], role: str = "worker"
+) -> AsyncIterator[Delivery]:
     """The wing, with leases of dead predecessors ended. Connections are closed at the end."""
     settings = desk.settings
+    relays_changed = asyncio.Event()
     relays = Relays(
         targets,
         helo_name=settings.mail.helo_name,
-        observe=desk.observe,
+        observe=noticing(desk.observe, relays_changed),
         clock=desk.now,
+        grants=shared_rates(desk.store, desk.now),
     )
     doorbell = Doorbell(desk.store.database)
     try:
@@ -96,7 +109,25 @@ async def open_delivery(desk: Desk, targets: Sequence[RelayTarget]) -> AsyncIter
         )
         janitor = Janitor(desk.store, settings.retention, desk.now, desk.observe)
         standstill = Standstill(desk.store, relays, desk.now)
-        yield Delivery(relays, bells, dispatchers, janitor, standstill, doorbell)
+        presence = Presence(
+            store=desk.store,
+            relays=relays,
+            now=desk.now,
+            routes=routes_of(targets),
+            seats=lambda: (sum(d.seats for d in dispatchers), sum(d.busy for d in dispatchers)),
+            changed=relays_changed,
+            started=introduced(owner, role, desk.now),
+        )
+        yield Delivery(
+            relays=relays,
+            bells=bells,
+            dispatchers=dispatchers,
+            janitor=janitor,
+            standstill=standstill,
+            doorbell=doorbell,
+            orders=Orders(desk.store, relays, relays_changed.set),
+            presence=presence,
+        )
     finally:
         await asyncio.gather(relays.aclose(), asyncio.to_thread(doorbell.close))
 

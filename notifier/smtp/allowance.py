@@ -48,12 +48,14 @@ class Allowance:
     """What is left of the slice in hand. A slice that is over lapses with what was left of it,
     so that no pause is followed by more than one slice at once.
 
-    `more` is called when a slice has come. Without a rate everything is allowed.
+    `more` is called when a slice has come, `moved` by whoever lets a mail out of a line that the
+    rate holds back. Without a rate everything is allowed.
     """
 
     def __init__(self, name: str, rate_per_s: float | None, grants: Grants) -> None:
         self.rate_per_s = rate_per_s
         self.more: Callable[[], None] = lambda: None
+        self.moved: Callable[[], None] = lambda: None
         self._name = name
         self._grants = grants
         self._left = 0

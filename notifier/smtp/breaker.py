@@ -14,6 +14,9 @@ State = Literal["up", "resting", "paused"]
 FAILURES: Final = 3
 """Faults in a row, on connections that did open, until the relay rests."""
 
+BY_OPERATOR: Final = "by an operator: "
+"""How the reason of a relay begins that an operator holds."""
+
 FIRST_REST_S: Final = 1.0
 # A paused relay is probed every 5 minutes by default: two tries in the ten minutes for which
 # failed logins usually count towards a lock-out.
@@ -101,7 +104,7 @@ class Breaker:
         """Pause it until `let_go`, by an operator. What is under way is not disturbed."""
         if self._held is None:
             self._held = self._health
-        held = f"by an operator: {reason}"
+        held = f"{BY_OPERATOR}{reason}"
         if self._health.reason == held:
             return
         self._next_epoch()

@@ -46,6 +46,7 @@ class Fleet:
         self.settle = settle
         self._holds = holds
         self._allowance = allowance
+        allowance.more = self.serve
         self._limits = limits
         self._couriers: set[Courier] = set()
         self._parking = Parking(limits.idle_close_s, self._retire)
@@ -95,9 +96,7 @@ class Fleet:
         self._openers.call_off(self._openers.unbound - len(self.line))
 
     def serve(self) -> None:
-        """Hand out what waits: to those who are free, then to new connections. Also to be called
-        when the allowance has more.
-        """
+        """Hand out what waits: to those who are free, then to new connections."""
         if self._closed:
             return
         while self._parking and self._next() is not None:
@@ -205,6 +204,8 @@ class Fleet:
         self.line.pop()
         if not slip.urgent:
             self._with_normal.add(courier)
+        if self._allowance.rate_per_s is not None:
+            self._allowance.moved()
 
     def _is_due(self, courier: Courier, ahead: int = 0) -> bool:
         if not courier.mails:

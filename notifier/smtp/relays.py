@@ -86,9 +86,8 @@ class Relays:
                 changed=lambda: self._changed(target.name),
             )
             allowance = Allowance(target.name, target.limits.rate_per_s, grants)
-            relay = Relay(target, helo_name, breaker, allowance)
-            allowance.more = lambda: self._slice_came(relay)
-            return relay
+            allowance.moved = self._ring
+            return Relay(target, helo_name, breaker, allowance)
 
         self._bell = asyncio.Event()
         self._relays = tuple(relay_of(target) for target in targets)
@@ -217,10 +216,6 @@ class Relays:
         for relay in self._relays:
             if relay.target.name == name:
                 relay.fleet.turn_away()
-        self._ring()
-
-    def _slice_came(self, relay: Relay) -> None:
-        relay.fleet.serve()
         self._ring()
 
     def _ring(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -69,7 +70,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Mail:
-    """A mail that the server took responsibility for."""
+    """A mail that the server took responsibility for; `at` is in the monotonic clock's time."""
 
     mail_from: str
     rcpt_to: str
@@ -79,6 +80,7 @@ class Mail:
     encrypted: bool
     user: str | None
     acknowledged: bool
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
