@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from notifier.assembly.rates import shared_rates
 from notifier.assembly.orders import Orders
 from notifier.assembly.presence import Presence, introduced, noticing, routes_of
+from notifier.assembly.rates import shared_rates
 from notifier.core.backoff import BackoffPolicy
 from notifier.core.next_step import RetryRules
 from notifier.core.route import ROUTES, Route

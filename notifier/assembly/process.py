@@ -148,7 +148,7 @@ async def _open(stack: AsyncExitStack, ground: Ground) -> list[Coroutine[Any, An
         _log_listeners(ground)
     desk = await stack.enter_async_context(_desk(ground))
     targets = relay_targets(ground.settings, capture_port=ground.sockets.smtp_port)
-    delivery = await stack.enter_async_context(open_delivery(desk, targets))
+    delivery = await stack.enter_async_context(open_delivery(desk, targets, ground.role))
     work = [desk.store.keep_time(ground.stop)]
     if ground.delivers:
         work.append(delivery.run(ground.stop))

@@ -5,7 +5,7 @@ It needs the store alone, so that it works while services run and while none doe
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -13,8 +13,9 @@ from typing import Final, Literal
 from notifier.core.address import parse_mailbox
 from notifier.core.ids import IdSource, is_id
 from notifier.core.message import TRANSITIONS, Status, Step
-from notifier.store.backlog import Ended, Waiting, ended, held, waiting
+from notifier.store.backlog import Ended, Waiting, ended, waiting
 from notifier.store.beside import Beside
+from notifier.store.doorbell import ring_once
 from notifier.store.operations import MOST, Cancel, Decided, Requeue, cancel, requeue
 from notifier.store.relay_commands import MAX_REASON, RelayCommand, command_relay, relay_commands
 from notifier.store.selection import (
@@ -25,6 +26,7 @@ from notifier.store.selection import (
     ids_selected,
 )
 from notifier.store.trails import Trail, trails_of, trails_to
+from notifier.store.vitals import held
 from notifier.store.workers import Worker, workers
 
 Act = Literal["retry", "cancel"]
@@ -129,6 +131,9 @@ class Operator:
         for start in range(0, len(ids), MOST):
             batch = ids[start : start + MOST]
             done.update(self._retry(batch) if act == "retry" else self._cancel(batch))
+            if act == "retry":
+                # After the mails' commit, not with it: NOTIFY makes commits wait for each other.
+                self._store.write(ring_once)
             progress(len(batch))
         return done
 

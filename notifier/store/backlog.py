@@ -71,12 +71,6 @@ def waiting(connection: Connection, now: datetime) -> Sequence[Waiting]:
     return [Waiting(route, lane, **counts) for (route, lane), counts in found.items()]
 
 
-def held(connection: Connection) -> int:
-    """Messages set aside for an operator. Reads all messages, without an index."""
-    count = select(func.count()).where(message.c.status == Stored.HELD.value)
-    return int(connection.execute(count).scalar_one())
-
-
 def ended(connection: Connection, now: datetime, span: timedelta) -> Ended:
     """What became of the messages accepted in the last `span`. Ids begin with their time."""
     since = now - span

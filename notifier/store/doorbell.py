@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from notifier.core.route import ROUTES, Route
@@ -143,6 +143,15 @@ class Doorbell:
 
 
 _RINGER: Final = "store-ringer"
+
+
+def ring_once(connection: Connection) -> None:
+    """Ring all routes with the commit of this transaction; for a command that then ends."""
+    if connection.dialect.name == "postgresql":
+        for route in ROUTES:
+            connection.execute(
+                text("SELECT pg_notify(:channel, :route)"), {"channel": _CHANNEL, "route": route}
+            )
 
 
 def _psycopg(connection: Connection) -> "psycopg.Connection[Any]":

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from notifier.assembly.delivery import Delivery
+from notifier.assembly.orders import Orders
+from notifier.assembly.presence import Presence, introduced
 from notifier.core.errors import Unavailable
 from notifier.core.room import Room, Weight
 from notifier.dispatch.bell import Bell
@@ -337,7 +339,25 @@ async def test_any_other_error_ends_it_and_all_that_runs_beside_it(office: Offic
     dispatchers: Any = pair  # of numbers instead of mails
     store = office.desk.store
     still = Standstill(store, relays, office.clock)
-    delivery = Delivery(relays, {}, dispatchers, janitor, still, Doorbell(store.database))
+    changed = asyncio.Event()
+    delivery = Delivery(
+        relays=relays,
+        bells={},
+        dispatchers=dispatchers,
+        janitor=janitor,
+        standstill=still,
+        doorbell=Doorbell(store.database),
+        orders=Orders(store, relays, changed.set),
+        presence=Presence(
+            store=store,
+            relays=relays,
+            now=office.clock,
+            routes={},
+            seats=lambda: (0, 0),
+            changed=changed,
+            started=introduced("own_" + "0" * 32, "worker", office.clock),
+        ),
+    )
     with pytest.raises(ExceptionGroup) as ended:
         await delivery.run(asyncio.Event())
     assert ended.group_contains(ZeroDivisionError)
