@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 
 from notifier.core.clock import Clock
 from notifier.observe.context import REQUEST_ID
-from notifier.observe.facts import Fact, Level, Observer
+from notifier.observe.facts import Fact, Level, Observer, masked_text
 from notifier.settings.sections import LogSettings
 
 _RANK: Final[dict[Level, int]] = {
@@ -83,7 +83,7 @@ class LogWriter:
             "event": event,
             "request_id": REQUEST_ID.get(),
         }
-        record.update((k, shortened(v, self.max_field_chars)) for k, v in values.items())
+        record.update((k, self._shown(v)) for k, v in values.items())
         line = self.render({k: v for k, v in record.items() if v is not None})
         try:
             with self.lock:
@@ -91,6 +91,12 @@ class LogWriter:
                 self.stream.flush()
         except (OSError, ValueError):
             return
+
+    def _shown(self, value: object) -> object:
+        """What a relay says and what a traceback quotes may hold addresses, whoever wrote it."""
+        if isinstance(value, str):
+            return shortened(masked_text(value), self.max_field_chars)
+        return value
 
 
 class ForeignLines(logging.Handler):

@@ -105,6 +105,7 @@ def _open_sqlite(url: URL, settings: DatabaseSettings) -> Database:
         },
         pool_size=settings.readers + 1 + _BELL,
         max_overflow=0,
+        hide_parameters=True,  # in errors, which end in the log: they are addresses and mails
     )
     event.listen(engine, "connect", lambda new, _record: _prepare_sqlite(new, lock))
     event.listen(engine, "begin", _begin)
@@ -173,6 +174,7 @@ def _open_postgresql(url: URL, settings: DatabaseSettings) -> Database:
         connect_args={**defaults, "options": options, "autocommit": True},
         pool_size=settings.readers + settings.writers + _BELL,
         max_overflow=0,
+        hide_parameters=True,  # in errors, which end in the log: they are addresses and mails
         pool_pre_ping=True,
     )
     event.listen(engine, "begin", _begin)
