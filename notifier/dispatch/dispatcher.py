@@ -10,7 +10,7 @@ from typing import Any, Final, Generic
 from notifier.core.errors import Unavailable
 from notifier.core.room import Room, Weight
 from notifier.dispatch.bell import Bell
-from notifier.dispatch.lane import Job, Lane, Lease, Pace, monotonic
+from notifier.dispatch.lane import Grip, Job, Lane, Lease, Pace, monotonic
 from notifier.observe.facts import Observer, StoreAway, WorkAbandoned, WorkHung
 
 _LEAST_WAIT_S: Final = 0.05
@@ -47,6 +47,7 @@ class Dispatcher(Generic[Job]):
         self._observe = observe
         self._seated: dict[asyncio.Task[None], _Seat[Job]] = {}
         self._wants_seat = False
+        self._left = 0
         self._look_at = 0.0
 
     @property
@@ -100,16 +101,17 @@ class Dispatcher(Generic[Job]):
 
     async def _turn(self, room: Room) -> None:
         """Seat what is due and there is room for, then wait until there may be more to do."""
-        claimed_at = monotonic()
+        claimed_at, left = monotonic(), self._left
         jobs, more = await self._lane.claim(room)
         self._seat(jobs, claimed_at)
-        if more:
-            if not jobs:
-                # Callers ring for each mail; all there is to find in this state is an urgent one.
-                await asyncio.sleep(_FULL_PAUSE_S)
-            await self._hear(min(_FULL_WAIT_S, self._pace.poll_s), for_seat=True)
-        else:
+        if not more:
             await self._idle()
+            return
+        if not jobs:
+            # Callers ring for each mail; all there is to find in this state is an urgent one.
+            await asyncio.sleep(_FULL_PAUSE_S)
+        if self._left == left:
+            await self._hear(min(_FULL_WAIT_S, self._pace.poll_s), for_seat=True)
 
     async def _idle(self) -> None:
         """Until the bell, the next due time or the poll, whichever is first."""
@@ -156,6 +158,7 @@ class Dispatcher(Generic[Job]):
 
     def _leave(self, task: "asyncio.Task[None]") -> None:
         seat = self._seated.pop(task, None)
+        self._left += 1
         if self._wants_seat:
             self._bell.ring()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -176,13 +179,16 @@ class Dispatcher(Generic[Job]):
                 continue
             asked_at = monotonic()
             try:
-                ours = await self._lane.renew([seat.job for seat in held])
+                grips = await self._lane.renew([seat.job for seat in held])
             except Unavailable as error:
                 self._observe(StoreAway(reason=error.code))
                 continue
-            for seat, renewed in zip(held, ours, strict=True):
-                # One that is not ours any more is somebody else's, who may be sending it now.
-                seat.lease.ends = asked_at + self._pace.lease_s if renewed else asked_at
+            for seat, grip in zip(held, grips, strict=True):
+                if grip is Grip.RENEWED:
+                    seat.lease.ends = asked_at + self._pace.lease_s
+                elif grip is Grip.LOST:
+                    # It is somebody else's, who may be sending it now.
+                    seat.lease.ends = asked_at
 
     def _cut_what_hangs(self) -> None:
         now = monotonic()

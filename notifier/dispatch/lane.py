@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol, TypeVar
 
 from notifier.core.room import Capacity, Room, Weight
@@ -32,6 +33,14 @@ class Lease:
     def lapsed(self) -> bool:
         """Whether somebody else may have it by now."""
         return monotonic() >= self.ends
+
+
+class Grip(Enum):
+    """What came of renewing a lease. `KEPT`: it was not, and ends when it would have."""
+
+    RENEWED = 1
+    KEPT = 2
+    LOST = 3
 
 
 class Lane(Protocol[Job]):
@@ -65,8 +74,8 @@ class Lane(Protocol[Job]):
         When it is cancelled, it gives the job back or records what became of it, and ends.
         """
 
-    async def renew(self, jobs: Sequence[Job]) -> Sequence[bool]:
-        """Begin the leases of these jobs anew; which of them are still ours. Raises Unavailable."""
+    async def renew(self, jobs: Sequence[Job]) -> Sequence[Grip]:
+        """Begin the leases of these jobs anew; what came of each. Raises Unavailable."""
 
     async def due_in_s(self) -> float | None:
         """Seconds until the next job is due; None: none waits. Raises Unavailable."""

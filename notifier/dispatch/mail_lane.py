@@ -15,7 +15,7 @@ from notifier.core.next_step import NextStep, RetryRules, Tried, next_step
 from notifier.core.reply import LinkFailure, LinkFault, Phase
 from notifier.core.room import Room, Weight
 from notifier.core.route import Route
-from notifier.dispatch.lane import Lease
+from notifier.dispatch.lane import Grip, Lease
 from notifier.dispatch.story import StepTaken, event_of, fact_of, orphan_event
 from notifier.observe.facts import ContentUnreadable, LeaseLost, Observer
 from notifier.smtp.relays import Attempt, Relays
@@ -121,12 +121,15 @@ class MailLane:
         """By the relays' time limits."""
         return self._tools.longest_s(job.size_bytes)
 
-    async def renew(self, jobs: Sequence[Claimed]) -> Sequence[bool]:
+    async def renew(self, jobs: Sequence[Claimed]) -> Sequence[Grip]:
         """Begin these leases anew."""
         ids = tuple(job.claim.id for job in jobs)
         until = self._tools.now() + self._lease
         renewed = await self._tools.store.write(RENEW, Renewal(self._owner, ids, until))
-        return [one in renewed for one in ids]
+        return [
+            Grip.RENEWED if one in renewed.ids else Grip.LOST if one in renewed.lost else Grip.KEPT
+            for one in ids
+        ]
 
     async def due_in_s(self) -> float | None:
         """Seconds until the next message of the route is due."""

@@ -73,19 +73,33 @@ class Release:
     counted: bool = False
 
 
-def _renew(connection: Connection, items: Sequence[Renewal]) -> Sequence[frozenset[str]]:
-    return [
-        frozenset(
-            connection.execute(
-                _RENEW, {"owner_": item.owner, "ids": item.ids, "until": item.lease_until}
-            ).scalars()
-        )
-        for item in items
-    ]
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """Which leases were renewed, and which are the owner's no longer.
+
+    What is in neither is in another writer's hands just now, and keeps the end it had.
+    """
+
+    ids: frozenset[str]
+    lost: frozenset[str] = frozenset()
 
 
-RENEW: Write[Renewal, frozenset[str]] = Write("renew", 15, _renew, key=lambda item: item.owner)
-"""The ids whose leases were renewed: those still the owner's that no other writer has in hand."""
+def _renew(connection: Connection, items: Sequence[Renewal]) -> Sequence[Renewed]:
+    return [_renew_one(connection, item) for item in items]
+
+
+def _renew_one(connection: Connection, item: Renewal) -> Renewed:
+    lease = {"owner_": item.owner, "ids": item.ids, "until": item.lease_until}
+    renewed = frozenset(connection.execute(_RENEW, lease).scalars())
+    missing = frozenset(item.ids) - renewed
+    if not missing:
+        return Renewed(renewed)
+    kept = connection.execute(_STILL_OWNED, {"owner_": item.owner, "ids": [*missing]}).scalars()
+    return Renewed(renewed, missing.difference(kept))
+
+
+RENEW: Write[Renewal, Renewed] = Write("renew", 15, _renew, key=lambda item: item.owner)
+"""One statement, unless some were not renewed."""
 
 
 def _release(connection: Connection, items: Sequence[Release]) -> Sequence[bool]:
@@ -96,8 +110,9 @@ RELEASE: Write[Release, bool] = Write("release", 18, _release, key=lambda item: 
 """The message is due at once. False: the lease was lost meanwhile."""
 
 
-# A row that another writer has in hand is being finished or was lost: waiting for it would
-# gain nothing, and two writers that wait for each other's rows would deadlock.
+# A row that another writer has in hand is being finished or was lost, or that writer looked at it
+# for a claim when it had just been claimed: waiting for it would gain nothing, and two writers
+# that wait for each other's rows would deadlock.
 _FREE_TO_RENEW = (
     select(outbox.c.id)
     .where(
@@ -111,6 +126,9 @@ _RENEW = (
     .where(outbox.c.id.in_(_FREE_TO_RENEW))
     .values(due_at=bindparam("until"))
     .returning(outbox.c.id)
+)
+_STILL_OWNED = select(outbox.c.id).where(
+    outbox.c.owner == bindparam("owner_"), outbox.c.id.in_(bindparam("ids", expanding=True))
 )
 _RELEASE = (
     update(outbox)

@@ -18,7 +18,7 @@ from notifier.core.room import Room, Weight
 from notifier.dispatch.bell import Bell
 from notifier.dispatch.dispatcher import Dispatcher
 from notifier.dispatch.janitor import Janitor
-from notifier.dispatch.lane import Lease, Pace, monotonic
+from notifier.dispatch.lane import Grip, Lease, Pace, monotonic
 from notifier.dispatch.standstill import Standstill
 from notifier.observe.facts import Fact
 from notifier.settings.sections import RetentionSettings
@@ -48,7 +48,7 @@ class Jobs:
     over: list[int] = field(default_factory=list)
     next_over_s: float | None = None
     longest: float = 3600.0
-    lost: set[int] = field(default_factory=set)
+    grips: dict[int, Grip] = field(default_factory=dict)
     cut: list[int] = field(default_factory=list)
     stubborn: bool = False
     able: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,12 +102,12 @@ class Jobs:
         self.done.append(job)
         self._note()
 
-    async def renew(self, jobs: Sequence[int]) -> Sequence[bool]:
+    async def renew(self, jobs: Sequence[int]) -> Sequence[Grip]:
         if self.away:
             raise Unavailable("away", code="store_away")
         self.renewed.append([*jobs])
         self._note()
-        return [job not in self.lost for job in jobs]
+        return [self.grips.get(job, Grip.RENEWED) for job in jobs]
 
     async def due_in_s(self) -> float | None:
         return self.due
@@ -214,12 +214,22 @@ async def test_a_lease_that_cannot_be_renewed_lapses_for_good() -> None:
 async def test_a_job_whose_lease_went_to_another_knows_at_once() -> None:
     async with at_work(1, 2, pace=Pace(3, 0.3, 60, 5)) as shop:
         await shop.jobs.until("len(under_way) == 2")
-        shop.jobs.lost.add(1)
+        shop.jobs.grips[1] = Grip.LOST
         renewals = len(shop.jobs.renewed)
         await shop.jobs.until(f"len(renewed) > {renewals}")
         await asyncio.sleep(0)
         mine, theirs = shop.jobs.under_way[2], shop.jobs.under_way[1]
         assert (mine.lapsed(), theirs.lapsed()) == (False, True)
+
+
+async def test_a_job_whose_row_is_in_other_hands_keeps_its_lease_as_it_was() -> None:
+    async with at_work(1, pace=Pace(3, 0.6, 60, 5)) as shop:
+        await shop.jobs.until("1 in under_way")
+        shop.jobs.grips[1] = Grip.KEPT
+        ends = shop.jobs.under_way[1].ends
+        await shop.jobs.until("renewed")
+        await asyncio.sleep(0)
+        assert shop.jobs.under_way[1].ends == ends
 
 
 async def test_a_job_that_hangs_is_cut_and_its_seat_is_free() -> None:

@@ -16,7 +16,7 @@ from notifier.core.room import Room
 from notifier.store.acceptance import ACCEPT, FirstCall, OnceKey
 from notifier.store.claiming import CLAIM, ClaimRequest
 from notifier.store.engine import Database, writing
-from notifier.store.outbox import RENEW, Claimed, Renewal
+from notifier.store.outbox import RENEW, Claimed, Renewal, Renewed
 from notifier.store.outcomes import RECORD, Outcome
 from notifier.store.write_queue import Write
 from tests.store.conftest import Opener
@@ -98,7 +98,7 @@ async def test_a_renewal_steps_over_what_another_writer_has_in_hand(world: World
         RECORD.run(slow, [outcome(world, claimed[1])])
         later = world.now + timedelta(seconds=60)
         renewed = await world.store.write(RENEW, Renewal("one", ids, later))
-        assert renewed == {ids[0], ids[2]}
+        assert renewed == Renewed(frozenset({ids[0], ids[2]}))
         slow.commit()
 
 

@@ -8,7 +8,7 @@ import pytest
 from notifier.core.message import Lane, Step
 from notifier.store.acceptance import OnceKey
 from notifier.store.events import StoryPart, story
-from notifier.store.outbox import FREE, RELEASE, RENEW, Release, Renewal
+from notifier.store.outbox import FREE, RELEASE, RENEW, Release, Renewal, Renewed
 from notifier.store.schema import content, message
 from notifier.store.turns import next_due
 from tests.store.world import World
@@ -162,7 +162,8 @@ async def test_a_renewed_lease_is_not_claimed_at_its_old_end(world: World) -> No
     (claimed,) = await world.claim("one")
     until = world.now + timedelta(seconds=60)
     ids = (claimed.claim.id, "msg_gone")
-    assert await world.store.write(RENEW, Renewal("one", ids, until)) == {claimed.claim.id}
+    renewed = await world.store.write(RENEW, Renewal("one", ids, until))
+    assert renewed == Renewed(frozenset({claimed.claim.id}), frozenset({"msg_gone"}))
     world.now += timedelta(seconds=31)
     assert await world.claim("two") == ()
 
