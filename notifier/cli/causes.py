@@ -138,10 +138,7 @@ def _nobody(seen: Overview) -> str:
     if not seen.workers:
         return f"{opening}. {remedy}"
     last = max(seen.workers, key=lambda worker: worker.seen_at)
-    return (
-        f"{opening}: {last.role} {last.pid} on {last.host} was not seen since"
-        f" {long_moment(last.seen_at)}. {remedy}"
-    )
+    return f"{opening}: {last.name} was not seen since {long_moment(last.seen_at)}. {remedy}"
 
 
 def blocked(alive: Sequence[Worker], route: str, now: datetime) -> str | None:

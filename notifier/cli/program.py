@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "cancel": Entry(
         "notifier.cli.operations", "End mail that waits, or is held, without sending it."
     ),
+    "relays": Entry("notifier.cli.relays", "Show the relays, pause them and let them go on."),
     "keys": Entry("notifier.cli.keys", "Create, list and revoke API keys."),
     "config": Entry("notifier.cli.config", "Show and check the settings."),
 }

@@ -28,7 +28,7 @@ from notifier.store.workers import RelaySeen, Worker
 
 app = typer.Typer(context_settings=HELP_OPTIONS, rich_markup_mode=None, add_completion=False)
 
-_STATES: Final[Mapping[str, Colour]] = {"up": "green", "resting": "yellow", "paused": "red"}
+STATES: Final[Mapping[str, Colour]] = {"up": "green", "resting": "yellow", "paused": "red"}
 _MOST_NAMES: Final = 2
 
 
@@ -91,7 +91,7 @@ def _put_relays(seen: Overview) -> None:
         relay = min((relay for _, relay in pairs), key=lambda one: one.since)
         put(
             f"  {name}: ",
-            Painted(state, _STATES[state]),
+            Painted(state, STATES[state]),
             f" since {moment(relay.since, seen.at)}",
             "" if len(pairs) == alive else f", as {_names(pairs)} see it",
         )
@@ -106,7 +106,7 @@ def _put_workers(seen: Overview) -> None:
         put("  none")
         return
     for worker in seen.workers:
-        where = f"  {worker.role} {worker.pid} on {worker.host}: "
+        where = f"  {worker.name}: "
         if worker.is_alive(seen.at):
             busy = f"{worker.busy:,} of {worker.seats:,} seats busy"
             put(where, f"{busy}, seen {span(seen.at - worker.seen_at)} ago")
@@ -155,7 +155,7 @@ def _views(seen: Overview) -> Mapping[tuple[str, str], Sequence[tuple[Worker, Re
 def _names(pairs: Sequence[tuple[Worker, RelaySeen]]) -> str:
     if len(pairs) > _MOST_NAMES:
         return f"{len(pairs)} processes"
-    return " and ".join(f"{one.role} {one.pid} on {one.host}" for one, _ in pairs)
+    return " and ".join(one.name for one, _ in pairs)
 
 
 def _json(seen: Overview) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class Worker:
     busy: int
     relays: tuple[RelaySeen, ...]
 
+    @property
+    def name(self) -> str:
+        """What an operator finds it by."""
+        return f"{self.role} {self.pid} on {self.host}"
+
     def is_alive(self, now: datetime) -> bool:
         """Whether it was heard of lately. One that was killed is found out a minute later."""
         return now - self.seen_at <= SILENT_AFTER

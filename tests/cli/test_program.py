@@ -12,7 +12,11 @@ from notifier.core.errors import FieldError, Invalid, Misconfigured, Unavailable
 from tests.cli.conftest import Run
 
 ONES = ("dev", "serve", "worker", "mailbox", "migrate", "send", "status", "why", "retry", "cancel")
-GROUPS = {"keys": ("create", "list", "revoke"), "config": ("show", "check", "example")}
+GROUPS = {
+    "relays": ("list", "pause", "resume"),
+    "keys": ("create", "list", "revoke"),
+    "config": ("show", "check", "example"),
+}
 COMPLETE = [*((one,) for one in ONES), *((g, one) for g in GROUPS for one in GROUPS[g])]
 EVERY = [(), *COMPLETE, *((group,) for group in GROUPS)]
 
