@@ -1,13 +1,14 @@
 """The real delivery wing in the machine's hands: workers that claim, hang, record, freeze, die."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from notifier.core.backoff import BackoffPolicy
 from notifier.core.clock import Clock
+from notifier.core.message import Lane
 from notifier.core.next_step import RetryRules
 from notifier.core.room import Room
 from notifier.dispatch.lane import Lease
@@ -17,7 +18,7 @@ from notifier.smtp.relays import Relays
 from notifier.store.outbox import FREE, Claimed
 from tests.model.book import HELD, MOST_ORPHANED, Book, Entry
 from tests.model.ledger import Ledger, read_ledger
-from tests.model.relay import CALL, GIVEN_UP, RESTS, Answer, Call, World
+from tests.model.relay import CALL, CUT_OFF, GIVEN_UP, RESTS, Answer, Call, World
 from tests.store.writes import lose_next_commits_answer
 from tests.support.office import Office
 
@@ -69,6 +70,7 @@ class Crew:
     world: World = field(default_factory=World)
     facts: list[Fact] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
+    dead: list[asyncio.Task[None]] = field(default_factory=list)
 
     def hire(self) -> Worker:
         desk = self.office.desk
@@ -104,6 +106,7 @@ class Crew:
         assert {one.claim.id for one in found} <= due, "only what is due can be claimed"
         if doubt == "none":
             assert len(found) == min(seats, len(due)), "what is due is claimed"
+            self._check_order(found, before.due(now))
         self._note_ghosts(worker, await self.ledger(), found, now)
         jobs = [self._begin(worker, one, now) for one in found]
         await asyncio.gather(*(_settled(job) for job in jobs))
@@ -112,6 +115,12 @@ class Crew:
                 job.task.result()
                 worker.jobs.remove(job)
                 self._ended_unsent(job, now)
+
+    def _check_order(self, found: Sequence[Claimed], due: Sequence[Any]) -> None:
+        taken = {one.claim.id for one in found}
+        left = {row.lane for row in due if row.id not in taken}
+        if Lane.URGENT in left:
+            assert {one.lane for one in found} <= {Lane.URGENT}, "what is urgent goes first"
 
     def _note_ghosts(
         self, worker: Worker, after: Ledger, found: Sequence[Claimed], now: datetime
@@ -214,20 +223,37 @@ class Crew:
 
     # What is done to a worker
 
-    async def crash(self, worker: Worker, taken: Iterable[Job], *, freed: bool) -> None:
-        """It dies with all that it has in hand; `taken` are mails that had just arrived.
+    async def crash(self, worker: Worker, *, taken: bool, freed: bool) -> None:
+        """It dies with all that it has in hand. `taken`: those mails had just arrived.
 
         `freed`: the next start finds it dead and ends its leases; else they run out.
         """
-        for job in taken:
-            self.world.deliver(job.call)
-        tasks = [job.task for job in worker.jobs]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for job in worker.jobs:
+            if taken:
+                self.world.deliver(job.call)
+            # Not cancelled: a process that is killed tidies nothing up.
+            self.dead.append(job.task)
         self.workers.remove(worker)
         if freed:
             await self._free(worker)
+        self.hire()
+
+    async def stop(self, worker: Worker, *, at_the_dot: bool, taken: bool) -> None:
+        """It is told to end, and what it has in hand is cut off, some behind the final dot."""
+        jobs, worker.jobs = worker.jobs, []
+        self.workers.remove(worker)
+        stands = {job: job.entry.is_fence(job.claimed.claim) for job in jobs}
+        beyond = {job for job in jobs if at_the_dot and not job.call.is_given_up()}
+        for job in jobs:
+            if job in beyond and taken:
+                self.world.deliver(job.call)
+            job.task.cancel()
+        await asyncio.gather(*(job.task for job in jobs), return_exceptions=True)
+        for job in jobs:
+            if job in beyond:
+                self._record(job, CUT_OFF, stands=stands[job])
+            elif stands[job]:
+                job.entry.owner, job.entry.put_back_at = None, None
         self.hire()
 
     async def _free(self, worker: Worker) -> None:
@@ -241,7 +267,7 @@ class Crew:
 
     async def lay_off(self) -> None:
         """Nobody works here any more."""
-        tasks = [job.task for job in self.jobs]
+        tasks = [*self.dead, *(job.task for job in self.jobs)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

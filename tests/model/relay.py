@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from notifier.core.envelope import Envelope
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase, Reply
@@ -65,6 +65,9 @@ ANSWERS = {
 RESTS = ANSWERS["rests"]
 """No relay may be tried: nothing happened, and there is no event of it."""
 
+CUT_OFF = ANSWERS["loses it after the dot"]
+"""What a worker has to say of a mail that it leaves behind the final dot."""
+
 GIVEN_UP = ANSWERS["drops in the body"]
 """What is left of a mail whose sender saw before the dot that its lease had lapsed."""
 
@@ -110,6 +113,7 @@ class World:
         content: bytes,
         *,
         abort: Callable[[], bool] | None = None,
+        **_manner: Any,
     ) -> Attempt:
         call = CALL.get()
         call.answered = asyncio.get_running_loop().create_future()
@@ -119,6 +123,9 @@ class World:
 
     def is_usable(self, _route: Route) -> bool:
         return not self.paused
+
+    def room(self, _route: Route) -> int | None:
+        return None
 
     def serves(self, _route: Route) -> bool:
         return True

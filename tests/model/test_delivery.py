@@ -8,7 +8,7 @@ step the store has to hold what the book says, and the promises have to stand. T
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -21,17 +21,17 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from notifier.dispatch.janitor import Janitor
 from notifier.settings.sections import DatabaseSettings, RetentionSettings
-from tests.model.book import HELD, PENDING
+from tests.model.book import HELD, PENDING, Entry
 from tests.model.callers import Callers, Wish
-from tests.model.crew import ATTEMPTS, LEASE_S, Crew, Doubt, Job, OnAmbiguous, Worker
+from tests.model.crew import ATTEMPTS, LEASE_S, Crew, Doubt, OnAmbiguous, Worker
 from tests.model.ledger import Ledger, wipe
+from tests.model.operator import Operator
 from tests.model.relay import ANSWERS
 from tests.support.office import Office, open_office
 
@@ -66,7 +66,7 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         wipe(self.office.desk.store.database)
         self.crew = Crew(self.office, "retry")
-        self.callers = Callers(self.crew)
+        self.callers, self.operator = Callers(self.crew), Operator(self.crew)
         for _ in range(WORKERS):
             self.crew.hire()
         self.last: Ledger = self.run(self.crew.ledger())
@@ -83,11 +83,11 @@ class Delivery(RuleBasedStateMachine):
             self.run(self.crew.lay_off())
 
     @property
-    def entries(self) -> list[Any]:
+    def entries(self) -> list[Entry]:
         return list(self.crew.book.entries.values())
 
     def _ends(self) -> set[str]:
-        return {"sent", "bounced", "rejected", "failed", "expired", HELD}
+        return {"sent", "bounced", "rejected", "failed", "expired", "canceled", HELD}
 
     async def _work_off(self) -> None:
         crew = self.crew
@@ -129,12 +129,11 @@ class Delivery(RuleBasedStateMachine):
     def renew(self, which: int) -> None:
         self.run(self.crew.renew(self._worker(which)))
 
-    @precondition(lambda self: self.crew.jobs)
     @rule(which=ANY, answer=st.sampled_from(sorted(ANSWERS)), doubt=DOUBTS, froze=st.booleans())
     def a_relay_answers(self, which: int, answer: str, doubt: Doubt, froze: bool) -> None:
-        self.run(self.crew.answer({self._job(which): ANSWERS[answer]}, doubt, froze=froze))
+        if job := self._one_of(self.crew.jobs, which):
+            self.run(self.crew.answer({job: ANSWERS[answer]}, doubt, froze=froze))
 
-    @precondition(lambda self: self.crew.jobs)
     @rule(answers=st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=5))
     def relays_answer_everybody_at_once(self, answers: list[str]) -> None:
         jobs = self.crew.jobs
@@ -143,16 +142,29 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(which=ANY, taken=st.booleans(), freed=st.booleans())
     def a_worker_crashes(self, which: int, taken: bool, freed: bool) -> None:
-        worker = self._worker(which)
-        arrived = [job for job in worker.jobs if taken]
-        self.run(self.crew.crash(worker, arrived, freed=freed))
+        self.run(self.crew.crash(self._worker(which), taken=taken, freed=freed))
 
-    @precondition(lambda self: self.crew.jobs)
+    @rule(which=ANY, at_the_dot=st.booleans(), taken=st.booleans())
+    def a_worker_stops(self, which: int, at_the_dot: bool, taken: bool) -> None:
+        self.run(self.crew.stop(self._worker(which), at_the_dot=at_the_dot, taken=taken))
+
     @rule(which=ANY, seats=st.integers(1, 5))
     def leases_lapse_and_somebody_takes_over(self, which: int, seats: int) -> None:
         """All workers freeze, and one that thaws claims before the others go on."""
         self.office.clock.move(LEASE_S)
         self.run(self.crew.claim(self._worker(which), seats))
+
+    # The operator
+
+    @rule(which=ANY)
+    def the_operator_retries(self, which: int) -> None:
+        if entry := self._one_of(self.entries, which):
+            self.run(self.operator.retry(entry))
+
+    @rule(which=ANY)
+    def the_operator_cancels(self, which: int) -> None:
+        if entry := self._one_of(self.entries, which):
+            self.run(self.operator.cancel(entry))
 
     # Time
 
@@ -208,20 +220,26 @@ class Delivery(RuleBasedStateMachine):
         for entry in self.entries:
             arrived = world.delivered[entry.rcpt_to]
             assert now.flags[entry.id] == entry.flags
-            assert arrived <= 1 + entry.flags + entry.unsaid, "each one too many is flagged"
+            if entry.status != "canceled":
+                assert arrived <= 1 + entry.flags + entry.unsaid, "each one too many is flagged"
+            else:
+                assert not arrived or entry.flags, "what arrived although it was called off too"
             assert arrived or entry.status != "sent", "what is called sent has arrived"
             assert len(world.contents.get(entry.rcpt_to, ())) <= 1, "it is the same mail each time"
 
     def _what_is_final_stays_so(self, now: Ledger) -> None:
         for id_, row in self.last.messages.items():
-            if row.status not in {PENDING, HELD} and id_ in now.messages:
+            was_final = row.status not in {PENDING, HELD} and id_ in now.messages
+            if was_final and id_ not in self.operator.retried:
                 assert now.messages[id_] == row
+        self.operator.retried.clear()
 
     def _worker(self, which: int) -> Worker:
         return self.crew.workers[which % len(self.crew.workers)]
 
-    def _job(self, which: int) -> Job:
-        return self.crew.jobs[which % len(self.crew.jobs)]
+    def _one_of(self, those: Sequence[T], which: int) -> T | None:
+        """None: there is none. What hypothesis may choose must not depend on what there is."""
+        return those[which % len(those)] if those else None
 
 
 def how_long() -> settings:
