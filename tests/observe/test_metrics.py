@@ -37,14 +37,18 @@ def metrics(*told: Fact, after_s: float = 2.0) -> Metrics:
     return found
 
 
-def samples(found: Page) -> dict[str, float]:
+def parsed(text: str) -> dict[str, float]:
     """Every number by its name with labels, as Prometheus' own parser reads the text."""
-    parsed: dict[str, float] = {}
-    for family in text_string_to_metric_families(found.body.decode()):
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = ",".join(f"{name}={sample.labels[name]}" for name in sorted(sample.labels))
-            parsed[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return parsed
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def samples(found: Page) -> dict[str, float]:
+    return parsed(found.body.decode())
 
 
 def moved(*told: Fact, **more: Any) -> dict[str, float]:
