@@ -7,6 +7,9 @@ from typing import Final
 RETRY_S: Final = 60.0
 """So long after a refusal one connection more than before is tried again."""
 
+NEXT_S: Final = 5.0
+"""So long after that one proved right the next one is tried."""
+
 URGENT_FROM: Final = 5
 """With so many connections or more, one is kept for urgent mail."""
 
@@ -42,4 +45,8 @@ class Capacity:
         """One was opened, so that so many are open now."""
         if now_open > self._learnt:
             self._learnt = now_open
-            self._retry_at = self._clock() + RETRY_S
+            self._retry_at = self._clock() + NEXT_S
+
+    def forget(self) -> None:
+        """It was no matter of their number."""
+        self._learnt = self._most

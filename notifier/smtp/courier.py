@@ -31,13 +31,13 @@ _AFTER: Final = {_MAIL: _RCPT, _RCPT: _DATA}
 
 
 class Courier:
-    """Carries what the fleet hands out over one connection, until that is used up or breaks.
+    """Carries what the fleet hands out, until its connection is used up or breaks.
 
     `current` is the mail whose dialogue is under way, `phase` how far that got. `chained` is the
     next one, whose MAIL, RCPT and DATA went out with `current`'s final dot (RFC 2920 §3.1): it is
-    tried only once the dot has its answer. Each outcome is told to the fleet as soon as the
-    relay's answer is there. After a failure of the link the connection is closed, so that no late
-    reply meets the next mail. `mails` counts those begun here.
+    tried only once the dot has its answer. Each outcome is told as soon as its answer is there.
+    After a failure the connection is closed, so that no late reply meets the next mail. `mails`
+    counts those begun here.
     """
 
     def __init__(self, client: Client, fleet: "Fleet", opened_in: float) -> None:
@@ -268,8 +268,6 @@ class Courier:
         if following.answer.done():  # nobody waits for it any more
             self._end(None)
 
-    # The end
-
     def _end(self, outcome: Outcome | None) -> None:
         """Close the connection. `outcome` is the current mail's; None: nobody wants to know."""
         self.is_closed = True
@@ -280,7 +278,8 @@ class Courier:
         self.client.abort()
         self._fleet.gone(self)
         if slip is not None and outcome is not None:
-            outcome = self._refused or outcome
+            if not (self._came_chained and self._wire.garbled):  # then whose refusal was it?
+                outcome = self._refused or outcome
             if self._untried(outcome):
                 self._fleet.again(slip, outcome)
             else:

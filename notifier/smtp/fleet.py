@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from notifier.core.reply import Outcome
+from notifier.core.reply import LinkFault, Outcome, Reply
 from notifier.core.verdict import Action, verdict
 from notifier.settings.sections import RelaySettings
 from notifier.smtp.allowance import Allowance
@@ -21,6 +21,8 @@ from notifier.smtp.slip import Line, Slip
 CLOSE_GRACE_S: Final = QUIT_TIMEOUT_S + 0.5
 RETURNS: Final = 3
 """So often a mail goes over another connection because the one it had was of no use."""
+
+_TURNED_AWAY: Final = {LinkFault.REFUSED, LinkFault.DROPPED}
 
 
 class Fleet:
@@ -250,21 +252,28 @@ class Fleet:
         self.serve()
 
     def _not_opened(self, slip: Slip | None, failure: Outcome, opened_in: float) -> None:
-        """While others are at work it may have been one too many: they take the mail.
-
-        Else a mail is told, and so is the relay's state.
+        """It may have been one too many: then those who are at work take the mail. Else a mail is
+        told, and so is the relay's state.
         """
-        misset = verdict(failure, reached_mail=False).action is Action.RELAY_MISCONFIGURED
-        if self.is_at_work and not misset:
-            self.capacity.refused(len(self._couriers))
+        if self._may_be_too_many(failure):
+            self.capacity.refused(len(self._couriers) + len(self._openers))
             if slip is not None:
                 self.line.put_back(slip)
                 self.turn_away()
             return
+        self.capacity.forget()
         slip = slip or self.line.pop()
         if slip is not None:
             slip.started_at = max(slip.put_at, time.perf_counter() - opened_in)
             self.settle(slip, failure)
+
+    def _may_be_too_many(self, failure: Outcome) -> bool:
+        if verdict(failure, reached_mail=False).action is Action.RELAY_MISCONFIGURED:
+            return False
+        if self.is_at_work:
+            return True
+        # Of many that are opened at once some may be refused before another one is at work.
+        return bool(self._openers) and (isinstance(failure, Reply) or failure.fault in _TURNED_AWAY)
 
     # Closing
 

@@ -45,9 +45,15 @@ class Desk:
         to: str = ANN,
         sender: str = SENDER,
         route: Route = "live",
+        urgent: bool = False,
         abort: Callable[[], bool] | None = None,
     ) -> Attempt:
-        return await self.relays.send(route, Envelope(sender, to), content, abort=abort)
+        envelope = Envelope(sender, to)
+        return await self.relays.send(route, envelope, content, urgent=urgent, abort=abort)
+
+    def begin(self, content: bytes = MAIL, **options: Any) -> "asyncio.Task[Attempt]":
+        """Send without waiting for it; stands in line when this returns and the loop turned."""
+        return asyncio.create_task(self.send(content, **options))
 
     def told(self) -> list[str]:
         """The events so far."""

@@ -12,6 +12,7 @@ class Line(Protocol):
 
     async def put(self, data: bytes) -> None: ...
     def finish(self) -> None: ...
+    def forget(self) -> None: ...
     def drop(self) -> None: ...
     def reset(self) -> None: ...
 
@@ -97,6 +98,18 @@ class Hold:
         await self.until.wait()
         if self.then is not None:
             return await self.then.play(line, normal)
+        await line.put(normal)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Answer as normal, but throw away what came before the answer was given."""
+
+    accepts: bool = True
+
+    async def play(self, line: Line, normal: bytes) -> bool:
+        line.forget()
         await line.put(normal)
         return True
 

@@ -85,11 +85,12 @@ class Mail:
 
 @dataclass(slots=True)
 class Connection:
-    """What happened on one connection."""
+    """What happened on one connection. `chained` mails began before the dot had its answer."""
 
     number: int
     commands: list[str] = field(default_factory=list)
     pipelined: bool = False
+    chained: int = 0
     open: bool = True
 
     def verbs(self) -> list[str]:

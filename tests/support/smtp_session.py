@@ -38,6 +38,9 @@ class Session:
     def finish(self) -> None:
         self._writer.write_eof()
 
+    def forget(self) -> None:
+        self._reader._buffer.clear()  # type: ignore[attr-defined]
+
     def drop(self) -> None:
         self._writer.close()
 
@@ -168,6 +171,8 @@ class Session:
         return b"".join(lines)
 
     async def _dot(self, content: bytes) -> bool:
+        if self._reader._buffer:  # type: ignore[attr-defined]
+            self.log.chained += 1
         rule = self.server.rule_for(Step.DOT, self)
         act: Act = Say(250, f"2.0.0 Ok: queued as S{len(self.server.accepted):04}")
         if rule is not None:
