@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,6 +267,13 @@ def test_names_and_help_are_as_promtool_wants_them(one: Series) -> None:
     if one.kind == "histogram":
         assert one.name.endswith("_seconds")
         assert [*one.buckets] == sorted(set(one.buckets))
+
+
+def test_the_handbook_has_every_metric_with_its_labels() -> None:
+    handbook = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    for one in EVERY:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        assert f"| `{one.name}` | {one.kind} | {labels} | {one.help[:-1]} |" in handbook
 
 
 def test_no_label_can_name_a_mail_or_a_person() -> None:
