@@ -103,11 +103,14 @@ class MailboxSettings(Section):
 
 
 class OpsSettings(Section):
-    """/healthz and /readyz on a port of their own."""
+    """/healthz, /readyz and /metrics on a port of their own."""
 
     host: str = Field("127.0.0.1", description="address that probes listen on")
     port: int | None = Field(
-        None, ge=1, le=65535, description="unset: the API's port has them; in dev it always does"
+        None,
+        ge=1,
+        le=65535,
+        description="unset: the API's port has the probes, and no metrics; in dev it has all",
     )
 
 
