@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from notifier.api.frame import Health
-from notifier.assembly.watch import Watch
+from notifier.assembly.watch import PROBE_PATIENCE_S, Watch
 from notifier.core.errors import Unavailable
 from notifier.observe.alarms import Alarms
 from notifier.smtp.relays import Relays
@@ -50,7 +50,7 @@ class Condition:
             await self.store.ping()
         except Unavailable as error:
             return Health("unavailable", (error.detail,))
-        found = (await self.watch.look()).vitals
+        found = (await self.watch.look(PROBE_PATIENCE_S)).vitals
         if found is not None and steps_ahead(found.revision) < 0:
             behind = f"the schema is at revision {found.revision}: run `notifier migrate`"
             return Health("unavailable", (behind,))

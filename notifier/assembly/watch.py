@@ -19,7 +19,11 @@ SHARE: Final = 20
 """A look takes at most a twentieth of one reader's time: after a slow one there is a long pause."""
 
 PATIENCE_S: Final = 2.0
-"""Whoever asks waits so long for a look that is under way, then takes what is known."""
+"""A scrape waits so long for a look that is under way, then takes what is known. A store that has
+not given by then what takes milliseconds is away."""
+
+PROBE_PATIENCE_S: Final = 0.5
+"""The same for a probe, to which an orchestrator often gives no more than a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,16 @@ class Watch:
         self._now = now
         self._seen = Seen()
         self._looking: asyncio.Task[None] | None = None
-        self._next = self._next_later = 0.0
+        self._began = self._next = self._next_later = 0.0
 
-    async def look(self) -> Seen:
-        """What is known, some seconds old while the store answers. Waits 2 s at most."""
+    async def look(self, patience_s: float = PATIENCE_S) -> Seen:
+        """What is known, some seconds old while the store answers. Waits `patience_s` at most."""
         if self._looking is None and time.monotonic() >= self._next:
+            self._began = time.monotonic()
             self._looking = asyncio.create_task(self._look())
         task = self._looking
         if task is not None:
-            await asyncio.wait({task}, timeout=PATIENCE_S)
+            await asyncio.wait({task}, timeout=patience_s)
             if task.done():
                 self._looking = None
                 task.result()
@@ -60,7 +65,8 @@ class Watch:
 
     def _is_overdue(self) -> bool:
         """Whether the look under way has not even brought what takes milliseconds."""
-        return time.monotonic() >= self._next
+        now = time.monotonic()
+        return now >= self._next and now - self._began >= PATIENCE_S
 
     async def _look(self) -> None:
         try:

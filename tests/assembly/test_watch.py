@@ -85,7 +85,8 @@ async def test_a_store_that_does_not_answer_holds_nobody_up(
     with monkeypatch.context() as patched:
         patched.setattr(Store, "read", hang)
         watch = Watch(office.desk.store, office.clock)
-        seen = await watch.look()
+        probed, seen = await watch.look(0), await watch.look(0.02)
+    assert (probed.up, probed.vitals) == (True, None)
     assert (seen.up, seen.vitals) == (False, None)
     assert watch._looking is not None
     watch._looking.cancel()
