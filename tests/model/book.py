@@ -106,7 +106,8 @@ class Book:
 
     def end(self, entry: Entry, status: str, attempt: int, now: datetime) -> None:
         """An outcome after which it is out of the queue."""
-        entry.status, entry.attempt, entry.owner = status, attempt, None
+        entry.status, entry.attempt = status, attempt
+        entry.owner, entry.orphaned = None, 0
         entry.final_at = now if entry.is_final else None
         self._erase_secret(entry)
 
