@@ -55,9 +55,11 @@ class Watch:
             self._looking = asyncio.create_task(self._look())
         task = self._looking
         if task is not None:
-            await asyncio.wait({task}, timeout=patience_s)
+            # The numbers that matter most may be there already, and the rest be under way.
+            wanting = time.monotonic() >= self._next or self._seen.later is None
+            await asyncio.wait({task}, timeout=patience_s if wanting else 0)
             if task.done():
-                self._looking = None
+                self._looking = None if self._looking is task else self._looking
                 task.result()
             elif self._is_overdue():
                 self._seen = replace(self._seen, up=False)

@@ -17,7 +17,7 @@ from notifier.core.room import Room, Weight
 from notifier.core.route import Route
 from notifier.dispatch.lane import Grip, Lease
 from notifier.dispatch.story import StepTaken, event_of, fact_of, orphan_event
-from notifier.observe.facts import ContentUnreadable, LeaseLost, Observer
+from notifier.observe.facts import ClaimLost, ContentUnreadable, LeaseLost, Observer
 from notifier.smtp.relays import Attempt, Relays
 from notifier.store.claiming import CLAIM, ClaimRequest
 from notifier.store.expiry import over
@@ -154,6 +154,8 @@ class MailLane:
         stood = await self._record(self._outcome(job, step))
         if not stood:
             self._tools.observe(LeaseLost(job.claim.id))
+        if job.orphaned:
+            self._tools.observe(ClaimLost(job.claim.id, job.orphaned))
         if step.happened:
             self._tools.observe(fact_of(step, job))
 
@@ -173,10 +175,10 @@ class MailLane:
             return _ending(job, Step.SET_ASIDE, "claimed_without_outcome")
         if job.orphaned and self._rules.on_ambiguous == "hold":
             return _ending(job, Step.SET_ASIDE, "outcome_unknown")
-        if not content:
-            return _ending(job, Step.SET_ASIDE, "bytes_erased" if not job.body else "unreadable")
         if job.expires_at <= self._tools.now():
             return _ending(job, Step.LIFE_ENDED, "life_ended")
+        if not content:
+            return _ending(job, Step.SET_ASIDE, "bytes_erased" if not job.body else "unreadable")
         if self._captures_itself:
             return _ending(job, Step.CAPTURED, "no_capture_server")
         return None

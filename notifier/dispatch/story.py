@@ -97,7 +97,6 @@ def fact_of(step: StepTaken, job: Claimed) -> MessageStepped:
         ambiguous=step.ambiguous or job.orphaned > 0,
         stream=job.lane.stream,
         verdict=step.verdict.action.value if step.verdict else None,
-        lost_claims=job.orphaned,
         wanted_at=_scheduled_for(job),
     )
 

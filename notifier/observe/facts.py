@@ -189,8 +189,7 @@ class NotificationAccepted(Fact):
 class MessageStepped(Fact):
     """A message was tried, or ended without a try. `status` is where that left it.
 
-    `verdict` is what was made of the relay's answer; None: no relay was asked. `lost_claims` is
-    how many claims before this one left no outcome: its mail may have gone out. `wanted_at` is
+    `verdict` is what was made of the relay's answer; None: no relay was asked. `wanted_at` is
     when it was to be sent, where that was not at once.
     """
 
@@ -207,7 +206,6 @@ class MessageStepped(Fact):
     ambiguous: bool = False
     stream: str | None = None
     verdict: str | None = None
-    lost_claims: int = 0
     wanted_at: datetime | None = None
 
 
@@ -219,6 +217,17 @@ class MessageAlarmed(MessageStepped):
 
     event: ClassVar[str] = "message.alarmed"
     level: ClassVar[Level] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLost(Fact):
+    """So many claims of a message, before this one, left no outcome: its mail may have gone out."""
+
+    event: ClassVar[str] = "message.claim_lost"
+    level: ClassVar[Level] = "warning"
+
+    message_id: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

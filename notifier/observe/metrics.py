@@ -98,6 +98,7 @@ class Metrics:
             facts.RequestServed: self._served(),
             facts.ProbeServed: None,
             facts.GroupCommitted: self._committed(),
+            facts.ClaimLost: self._many(series.AMBIGUOUS, lambda _: (CLAIM_LOST,)),
             facts.LeaseLost: self._once(series.LEASES_LOST),
             facts.ContentUnreadable: self._once(series.UNREADABLE),
             facts.WorkAbandoned: self._once(series.ABANDONED),
@@ -169,8 +170,6 @@ class Metrics:
                 attempt_s((fact.relay,), (fact.ms or 0) / 1000)
                 if fact.verdict == Action.AMBIGUOUS:
                     ambiguous((fact.reason,))
-            if fact.lost_claims:
-                ambiguous((CLAIM_LOST,), fact.lost_claims)
             if fact.status in _DELIVERED and fact.stream is not None:
                 delivery_s((fact.stream,), max(0.0, now() - _wanted_at_s(fact)))
 
