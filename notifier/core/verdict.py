@@ -52,9 +52,10 @@ class Verdict:
 _OPENING: Final = {Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS, Phase.AUTH}
 _UNFIT: Final = {LinkFault.SIZE, LinkFault.SMTPUTF8, LinkFault.UNSENDABLE}
 _MISSET: Final = {LinkFault.CERTIFICATE, LinkFault.STARTTLS_MISSING, LinkFault.AUTH_MISSING}
-# RFC 4954 §6: what a server says when it does not know who we are.
-_AUTH_CODES: Final = {530, 534, 535, 538}
-_AUTH_ENHANCED: Final = {"5.7.8", "5.7.9", "5.7.11"}
+# RFC 4954 §6: what a server says when it does not know who we are; 432 does not pass by itself.
+_AUTH_CODES: Final = {432, 530, 534, 535, 538}
+# RFC 5248 has X.7.13: our account was disabled.
+_AUTH_ENHANCED: Final = {"5.7.8", "5.7.9", "5.7.11", "5.7.13"}
 _SIZE_ENHANCED: Final = {"5.2.3", "5.3.4"}
 # RFC 7505 §4.2 (sender without a mail exchanger); Exchange Online's "may not send as".
 _SENDER_ENHANCED: Final = {"5.7.27", "5.7.60"}
@@ -62,6 +63,9 @@ _SENDER_CODES: Final = {501, 553}
 # RFC 5321 §4.2.4: the relay did not understand a command that it should know.
 _DIALOGUE_CODES: Final = {500, 502, 503, 504}
 _GREY_TEXT: Final = re.compile(r"gr[ae]y-?list|postgrey|try again in \d+ ?(s|m)", re.IGNORECASE)
+# RFC 5321 §4.2.3 gives 552 for any storage; only the text tells a full mailbox from a long mail.
+_FULL_TEXT: Final = re.compile(r"quota|(mail)?box (is )?full|full (mail)?box", re.IGNORECASE)
+_ACCEPTED: Final = Verdict(Action.SENT, "accepted")
 
 
 def verdict(outcome: Outcome, *, reached_mail: bool, mail_refusals: int | None = None) -> Verdict:
@@ -140,7 +144,7 @@ def _of_positive(reply: Reply, *, reached_mail: bool) -> Verdict:
     if reply.phase is not Phase.DOT:
         return _link("unexpected_reply", reached_mail=reached_mail)
     if reply.ok:
-        return Verdict(Action.SENT, "accepted")
+        return _ACCEPTED
     return Verdict(Action.AMBIGUOUS, "dot_unexpected_reply", ambiguous=True, relay_fault=True)
 
 
@@ -151,15 +155,21 @@ def _of_opening(reply: Reply) -> Verdict:
 
 
 def _of_temporary(reply: Reply) -> Verdict:
+    if _greylisted(reply):
+        return Verdict(Action.RETRY, "greylisted", greylisted=True)
     if reply.phase is Phase.MAIL:
         return Verdict(Action.RETRY, "mail_deferred", relay_fault=True)
     if reply.enhanced is not None and reply.enhanced.startswith("4.3."):
         return Verdict(Action.RETRY, "relay_system_status", relay_fault=True)
-    grey = reply.code in {450, 451} and (
-        reply.enhanced == "4.7.1" or _GREY_TEXT.search(reply.text) is not None
-    )
-    reason = "greylisted" if grey else f"{reply.phase.value}_deferred"
-    return Verdict(Action.RETRY, reason, greylisted=grey)
+    return Verdict(Action.RETRY, f"{reply.phase.value}_deferred")
+
+
+def _greylisted(reply: Reply) -> bool:
+    """RFC 6647 §5: 451, and 4.7.1, which at MAIL says too little: it may be about us."""
+    if reply.code not in {450, 451}:
+        return False
+    by_code = reply.enhanced == "4.7.1" and reply.phase is not Phase.MAIL
+    return by_code or _GREY_TEXT.search(reply.text) is not None
 
 
 def _of_mail_refused(reply: Reply, mail_refusals: int | None) -> Verdict:
@@ -181,7 +191,7 @@ def _of_mail_refused(reply: Reply, mail_refusals: int | None) -> Verdict:
 
 def _of_refused(reply: Reply) -> Verdict:
     """A permanent refusal at RCPT, DATA or the final dot."""
-    if reply.enhanced == "5.2.2":
+    if _mailbox_full(reply):
         return Verdict(Action.RETRY, "mailbox_full")
     content = _content_fault(reply)
     if content is not None:
@@ -198,6 +208,13 @@ def _of_refused(reply: Reply) -> Verdict:
     if enhanced.startswith("5.1."):
         return Verdict(Action.BOUNCED, "recipient_refused")
     return Verdict(Action.REJECTED, f"{reply.phase.value}_refused")
+
+
+def _mailbox_full(reply: Reply) -> bool:
+    """For good by its code (RFC 3463 §3.3), but mailboxes are emptied: retried while it lives."""
+    if reply.enhanced is not None:
+        return reply.enhanced == "5.2.2"
+    return reply.code == 552 and _FULL_TEXT.search(reply.text) is not None
 
 
 def _of_dot_refused(enhanced: str) -> Verdict:

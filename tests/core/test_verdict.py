@@ -1,4 +1,7 @@
-"""Relay reply -> what we do. Sources: RFC 5321, 3463, 1870, 4954, 6647, 7505."""
+"""Relay reply -> what we do.
+
+Sources: RFC 5321, 3463, 1870, 3207, 4954, 5248, 6531, 6647, 7372, 7504, 7505.
+"""
 
 import pytest
 
@@ -26,6 +29,8 @@ REPLIES = [
     # Opening the session: the relay and we, no mail is involved
     ("banner", 554, None, "no service here", Action.RELAY_MISCONFIGURED, "banner_refused"),
     ("banner", 450, None, "too busy", Action.RELAY_DOWN, "banner_deferred"),
+    ("banner", 521, None, "no mail here", Action.RELAY_MISCONFIGURED, "banner_refused"),  # RFC 7504
+    ("ehlo", 504, None, "bad name", Action.RELAY_MISCONFIGURED, "ehlo_refused"),
     ("ehlo", 550, None, "bad name", Action.RELAY_MISCONFIGURED, "ehlo_refused"),
     ("ehlo", 451, None, "later", Action.RELAY_DOWN, "ehlo_deferred"),
     ("starttls", 554, None, "no", Action.RELAY_MISCONFIGURED, "starttls_refused"),
@@ -37,6 +42,10 @@ REPLIES = [
     ("auth", 538, "5.7.11", "tls", Action.RELAY_MISCONFIGURED, "auth_required_or_refused"),
     ("auth", 500, None, "what", Action.RELAY_MISCONFIGURED, "auth_refused"),
     ("auth", 454, "4.7.0", "later", Action.RELAY_DOWN, "auth_deferred"),
+    ("auth", 432, "4.7.12", "transition", Action.RELAY_MISCONFIGURED, "auth_required_or_refused"),
+    ("auth", 500, "5.5.6", "line too long", Action.RELAY_MISCONFIGURED, "auth_refused"),
+    # RFC 5248: X.7.13, our account was disabled
+    ("mail", 550, "5.7.13", "disabled", Action.RELAY_MISCONFIGURED, "auth_required_or_refused"),
     ("mail", 530, "5.7.0", "auth first", Action.RELAY_MISCONFIGURED, "auth_required_or_refused"),
     ("rcpt", 530, "5.7.1", "auth first", Action.RELAY_MISCONFIGURED, "auth_required_or_refused"),
     ("dot", 530, None, "auth first", Action.RELAY_MISCONFIGURED, "auth_required_or_refused"),
@@ -45,6 +54,15 @@ REPLIES = [
     ("mail", 554, "5.7.1", "blocked", Action.RELAY_MISCONFIGURED, "mail_refused"),
     ("mail", 451, "4.3.0", "later", Action.RETRY, "mail_deferred"),
     ("mail", 452, "4.3.1", "disk full", Action.RETRY, "mail_deferred"),
+    # RFC 5321 §4.1.1.11: parameters of MAIL, not understood or not just now
+    ("mail", 555, None, "parameters", Action.RELAY_MISCONFIGURED, "mail_refused"),
+    ("mail", 455, None, "parameters", Action.RETRY, "mail_deferred"),
+    ("mail", 503, "5.5.1", "EHLO first", Action.RELAY_MISCONFIGURED, "mail_refused"),
+    # RFC 6647 §5 has 4.7.1 for it; at MAIL that may be about us, and only the text tells
+    ("mail", 451, "4.7.1", "try later", Action.RETRY, "mail_deferred"),
+    ("mail", 451, "4.7.1", "Greylisted for 5 minutes", Action.RETRY, "greylisted"),
+    ("mail", 452, "4.5.3", "too many mails", Action.RETRY, "mail_deferred"),
+    ("mail", 552, None, "over quota", Action.REJECTED, "too_large"),  # nobody's mailbox yet
     ("mail", 552, None, "too big", Action.REJECTED, "too_large"),  # RFC 1870 §6.1
     ("mail", 552, "5.3.4", "too big", Action.REJECTED, "too_large"),  # RFC 3463 §3.4
     ("mail", 550, "5.6.7", "not ascii", Action.REJECTED, "content_refused"),  # RFC 6531 §3.5
@@ -62,6 +80,16 @@ REPLIES = [
     ("rcpt", 550, "5.2.1", "disabled", Action.BOUNCED, "recipient_refused"),
     ("rcpt", 550, "5.4.4", "no route", Action.BOUNCED, "recipient_refused"),
     ("rcpt", 552, "5.2.2", "full", Action.RETRY, "mailbox_full"),  # RFC 3463 §3.3
+    ("rcpt", 552, None, "mailbox full", Action.RETRY, "mailbox_full"),  # RFC 5321 §4.2.3
+    ("rcpt", 552, None, "User is over quota", Action.RETRY, "mailbox_full"),
+    ("rcpt", 552, "5.3.4", "message exceeds quota", Action.REJECTED, "too_large"),
+    ("rcpt", 551, None, "user not local", Action.BOUNCED, "recipient_refused"),  # RFC 5321 §3.4
+    ("rcpt", 521, None, "no mail here", Action.BOUNCED, "recipient_refused"),  # RFC 7504 §4
+    ("rcpt", 550, "5.1.2", "no such domain", Action.BOUNCED, "recipient_refused"),
+    ("rcpt", 550, "5.1.6", "moved", Action.BOUNCED, "recipient_refused"),  # RFC 3463 §3.2
+    ("rcpt", 553, "5.6.7", "not ascii", Action.REJECTED, "content_refused"),  # RFC 6531 §3.5
+    ("rcpt", 550, "5.7.26", "authentication", Action.REJECTED, "policy"),  # RFC 7372 §3.3
+    ("rcpt", 452, "4.2.2", "full for now", Action.RETRY, "rcpt_deferred"),
     ("rcpt", 554, "5.7.1", "policy", Action.REJECTED, "policy"),
     ("rcpt", 552, None, "too big", Action.REJECTED, "too_large"),
     ("rcpt", 552, "5.2.3", "too big", Action.REJECTED, "too_large"),
@@ -82,6 +110,7 @@ REPLIES = [
     ("data", 503, None, "order", Action.RELAY_MISCONFIGURED, "dialogue"),
     # In the body, before the dot
     ("body", 552, None, "stop", Action.REJECTED, "too_large"),
+    ("body", 552, "5.2.2", "full", Action.RETRY, "mailbox_full"),
     ("body", 451, None, "stop", Action.RETRY, "body_deferred"),
     # The dot: a definite answer
     ("dot", 451, "4.7.0", "later", Action.RETRY, "dot_deferred"),
@@ -90,6 +119,13 @@ REPLIES = [
     ("dot", 554, "5.7.1", "spam", Action.REJECTED, "policy"),
     ("dot", 552, "5.3.4", "too big", Action.REJECTED, "too_large"),
     ("dot", 550, "5.1.1", "no such user", Action.BOUNCED, "recipient_refused"),
+    ("dot", 552, None, "Mailbox is full", Action.RETRY, "mailbox_full"),
+    ("dot", 552, None, "too much mail data", Action.REJECTED, "too_large"),  # RFC 5321 §4.3.2
+    ("dot", 550, "5.2.1", "disabled", Action.BOUNCED, "recipient_refused"),
+    ("dot", 554, "5.6.0", "bad MIME", Action.REJECTED, "content_refused"),  # RFC 3463 §3.7
+    ("dot", 554, None, "transaction failed", Action.REJECTED, "content_refused"),
+    ("dot", 554, "5.4.6", "loop", Action.REJECTED, "content_refused"),
+    ("dot", 451, "4.7.1", "greylisted", Action.RETRY, "greylisted"),
     ("dot", 552, "5.2.2", "full", Action.RETRY, "mailbox_full"),
     # The enhanced code beats the basic one
     ("rcpt", 550, "4.2.1", "for now", Action.RETRY, "rcpt_deferred"),
@@ -202,6 +238,20 @@ def test_verdict_needs_no_second_mail_to_see_that_a_login_is_missing(code: int) 
 def test_verdict_never_blames_the_relay_for_the_size_of_several_mails() -> None:
     refused = reply(Phase.MAIL, 552, "5.3.4")
     assert verdict(refused, reached_mail=True, mail_refusals=99).action is Action.REJECTED
+
+
+@pytest.mark.parametrize("phase", [Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT])
+@pytest.mark.parametrize("enhanced", ["5.7.0", "5.7.1", "5.7.25", "5.7.509"])
+def test_verdict_calls_for_an_operator_where_a_policy_refuses(phase: Phase, enhanced: str) -> None:
+    decided = verdict(reply(phase, 550, enhanced), reached_mail=True)
+    assert (decided.action, decided.alert, decided.relay_fault) == (Action.REJECTED, True, False)
+
+
+def test_verdict_does_not_blame_the_relay_for_greylisting_at_mail() -> None:
+    grey = verdict(reply(Phase.MAIL, 451, "4.7.1", "greylisted"), reached_mail=True)
+    plain = verdict(reply(Phase.MAIL, 451, "4.7.1"), reached_mail=True)
+    assert (grey.greylisted, grey.relay_fault) == (True, False)
+    assert (plain.greylisted, plain.relay_fault) == (False, True)
 
 
 def test_verdict_marks_greylisting_only_for_450_and_451() -> None:
