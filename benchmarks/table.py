@@ -82,7 +82,8 @@ def _beside(line: Line, name: str, ours: float) -> str:
     theirs = line.middle(name)
     if not theirs:
         return f"{name}: absent"
-    return f"{name}: {number(theirs)} ({number(ours / theirs)} {TIMES})"
+    lost = f", lost {line.lost[name]:.0f}" if name in line.lost else ""
+    return f"{name}: {number(theirs)} ({number(ours / theirs)} {TIMES}{lost})"
 
 
 def _plain(why: str) -> str:

@@ -37,7 +37,7 @@ def million_lines(plan: Plan) -> Iterator[Line]:
     with sink(plan.folder) as target:
         line = Line("million", f"accepting with {rows:,} scheduled and {rows:,} finished mails")
         full, empty = (Stores(plan, target, plan.room(name)) for name in ("full", "empty"))
-        alternate(line, {OURS: full.measured, EMPTY: empty.measured}, plan.rounds)
+        alternate(line, {OURS: full.measured, EMPTY: empty.measured}, plan.rounds, plan.ends)
     line.at_least(0.85, EMPTY)
     line.at_least(0.85, EMPTY, "deliver_per_s")
     line.at_most(1.15, EMPTY, "idle_p50_ms")

@@ -137,7 +137,7 @@ def latency_lines(plan: Plan) -> Iterator[Line]:
     """The walk of a mail that is alone."""
     line = Line("latency", "idle, POST → sink", "ms", "p50_ms")
     count = 100 if plan.quick else 300
-    alternate(line, {OURS: lambda: latency(plan, "latency", count)}, plan.rounds)
+    alternate(line, {OURS: lambda: latency(plan, "latency", count)}, plan.rounds, plan.ends)
     line.below(10, "p50_ms", "ms")
     line.below(30, "p99_ms", "ms")
     yield line
@@ -151,7 +151,7 @@ def memory_lines(plan: Plan) -> Iterator[Line]:
         "idle serve": lambda: _idle(plan, "serve"),
         "idle dev": lambda: _idle(plan, "dev"),
     }
-    alternate(line, rounds, plan.rounds)
+    alternate(line, rounds, plan.rounds, plan.ends)
     line.below(150, "mb", "MB", "20,000 in a burst")
     line.below(90, "mb", "MB", "idle serve")
     line.below(110, "mb", "MB", "idle dev")
@@ -198,6 +198,6 @@ def start_lines(plan: Plan) -> Iterator[Line]:
             shutil.rmtree(folder)
 
     again()  # compiles, and makes the store
-    alternate(line, {OURS: again, "with a new data folder": anew}, plan.rounds + 2)
+    alternate(line, {OURS: again, "with a new data folder": anew}, plan.rounds + 2, plan.ends)
     line.below(1.2, "s", "s")
     yield line

@@ -1,7 +1,6 @@
 """How much is measured, and how long it may take."""
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROUNDS = 3
@@ -11,7 +10,9 @@ QUICK_PART = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """One run. `folder` is empty and goes away with the run; `ends` is in monotonic time."""
+    """One run. `folder` is empty and goes away with the run. After `ends`, in monotonic time,
+    no second round of a line begins.
+    """
 
     folder: Path
     quick: bool
@@ -26,10 +27,9 @@ class Plan:
         """A number of mails: fewer in a quick run."""
         return full // QUICK_PART if self.quick else full
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the time for all lines is used up."""
-        return time.monotonic() > self.ends
+    def until(self, ends: float) -> "Plan":
+        """The same with another end."""
+        return replace(self, ends=ends)
 
     def room(self, name: str) -> Path:
         """A folder below `folder`, made if need be."""

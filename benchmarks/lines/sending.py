@@ -132,7 +132,7 @@ def _limit(plan: Plan, target: Sink) -> Line:
     mail = Prepared(plan.folder, 0, plan.folder / "many.eml", plan.folder / "many-lf.eml")
     with delayed(target.port, 0) as port:
         run = Run(mail, target, port, 20, plan.count(10_000))
-        return alternate(line, {SOURCE: run.smtp_source}, plan.rounds)
+        return alternate(line, {SOURCE: run.smtp_source}, plan.rounds, plan.ends)
 
 
 def _measured(plan: Plan, run: Run, name: str, counts: Mapping[str, int]) -> Line:
@@ -147,7 +147,7 @@ def _measured(plan: Plan, run: Run, name: str, counts: Mapping[str, int]) -> Lin
             NODEMAILER: one.nodemailer,
             FASTAPI_MAIL: one.fastapi_mail,
         }[peer]
-    return alternate(Line(name, name), contestants, plan.rounds)
+    return alternate(Line(name, name), contestants, plan.rounds, plan.ends)
 
 
 def _children_s() -> float:

@@ -99,6 +99,7 @@ def walk_lines(plan: Plan) -> Iterator[Line]:
                 AIOSMTPLIB: lambda: less.peer("app_aiosmtplib", templates),
             },
             plan.rounds,
+            plan.ends,
         )
     line.at_least(6, FASTAPI_MAIL)
     yield line
@@ -114,7 +115,9 @@ def scaled_lines(plan: Plan) -> Iterator[Line]:
         settings = settings_for(target.port, DATABASE__URL=url)
         run_notifier(plan.room("scaled"), "migrate", settings=settings)
         line = Line("scaled", "POST → sink: two API and two worker processes on PostgreSQL")
-        yield alternate(line, {FOUR: lambda: walk.scaled(url), ONE: walk.ours}, plan.rounds)
+        yield alternate(
+            line, {FOUR: lambda: walk.scaled(url), ONE: walk.ours}, plan.rounds, plan.ends
+        )
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def accepting_lines(plan: Plan) -> Iterator[Line]:
     """Accepting alone beside an application that only validates."""
     accepting = Accepting(plan)
     line = Line("accepting", "accept alone, durable, one process", unit="calls/s")
-    alternate(line, {OURS: accepting.ours, VALIDATES: accepting.validates}, plan.rounds)
+    alternate(line, {OURS: accepting.ours, VALIDATES: accepting.validates}, plan.rounds, plan.ends)
     line.at_least(0.5, VALIDATES)
     line.at_most(2.5, VALIDATES, "half_load_p99_ms")
     yield line

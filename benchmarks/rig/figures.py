@@ -1,5 +1,7 @@
 """Samples, series and goals: what a line found out, in the form in which it is kept."""
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -49,6 +51,12 @@ class Line:
         found = [one[key or self.key] for one in self.series.get(contestant, ()) if one]
         return median(found) if found else None
 
+    @property
+    def lost(self) -> dict[str, float]:
+        """Mails that did not reach the sink, by contestant; all rounds together."""
+        sums = {name: sum(one.get("lost", 0) for one in all_) for name, all_ in self.series.items()}
+        return {name: total for name, total in sums.items() if total}
+
     def at_least(self, factor: float, peer: str, key: str = "") -> None:
         """Add the goal that we are at least `factor` times a peer."""
         name = f" ({key})" if key else ""
@@ -80,10 +88,17 @@ class Line:
         return cls(**{**kept, "goals": [Goal(**goal) for goal in kept["goals"]]})
 
 
-def alternate(line: Line, contestants: Mapping[str, Contestant], rounds: int) -> Line:
-    """Let each contestant run once a round, A B A B; one that fails is left out from then on."""
+def alternate(
+    line: Line, contestants: Mapping[str, Contestant], rounds: int, ends: float = math.inf
+) -> Line:
+    """Let each contestant run once a round, A B A B; one that fails is left out from then on.
+
+    No second round begins after `ends`, in monotonic time.
+    """
     left = dict(contestants)
-    for _ in range(rounds):
+    for number in range(rounds):
+        if number and time.monotonic() > ends:
+            break
         for name, run in tuple(left.items()):
             try:
                 line.series.setdefault(name, []).append(run())

@@ -42,6 +42,18 @@ def test_a_goal_is_the_ratio_of_medians(factor: float, *, met: bool) -> None:
     assert (line.goals[0].measured, line.goals[0].met) == (2, met)
 
 
+def test_no_second_round_begins_after_the_end() -> None:
+    line = alternate(Line("x", "x"), {OURS: lambda: {"per_s": 2.0}}, 3, ends=0)
+    assert line.series == {OURS: [{"per_s": 2.0}]}
+
+
+def test_a_peer_that_loses_mail_is_shown_with_what_it_lost() -> None:
+    line = line_of([10], [5])
+    line.series["peer"][0]["lost"] = 7
+    kept = {"taken_at": "2030", "machine": "m", "versions": {}, "lines": [line.to_json()]}
+    assert f"peer: 5.00 (2.00 {TIMES}, lost 7)" in table(kept)
+
+
 def test_a_goal_without_its_peer_is_not_measured() -> None:
     line = line_of([10], [])
     line.at_most(2, "peer")
