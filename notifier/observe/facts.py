@@ -174,6 +174,18 @@ class RelayPaused(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RelayPassedOver(Fact):
+    """A relay was tried for a mail, decided nothing about it, and another one was asked next."""
+
+    event: ClassVar[str] = "relay.passed_over"
+
+    relay: str
+    verdict: str
+    reason: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationAccepted(Fact):
     """A notification was committed."""
 

@@ -94,6 +94,7 @@ class Metrics:
         return {
             facts.NotificationAccepted: self._accepted(),
             facts.MessageStepped: self._stepped(),
+            facts.RelayPassedOver: self._tried(),
             facts.MessageAlarmed: self._alarmed(),
             facts.RequestServed: self._served(),
             facts.ProbeServed: None,
@@ -155,19 +156,29 @@ class Metrics:
 
         return take
 
+    def _tried(self) -> Taker:
+        attempt = self._counters[series.ATTEMPTS].add
+        attempt_s = self._histograms[series.ATTEMPT_S].add
+
+        def take(fact: facts.RelayPassedOver | facts.MessageStepped) -> None:
+            assert fact.relay is not None
+            assert fact.verdict is not None
+            attempt((fact.relay, fact.verdict))
+            attempt_s((fact.relay,), (fact.ms or 0) / 1000)
+
+        return take
+
     def _stepped(self) -> Taker:
         step = self._counters[series.MESSAGES].add
-        attempt = self._counters[series.ATTEMPTS].add
+        tried = self._tried()
         ambiguous = self._counters[series.AMBIGUOUS].add
-        attempt_s = self._histograms[series.ATTEMPT_S].add
         delivery_s = self._histograms[series.DELIVERY_S].add
         now = self._clock
 
         def take(fact: facts.MessageStepped) -> None:
             step((fact.status,))
             if fact.relay is not None and fact.verdict is not None:
-                attempt((fact.relay, fact.verdict))
-                attempt_s((fact.relay,), (fact.ms or 0) / 1000)
+                tried(fact)
                 if fact.verdict == Action.AMBIGUOUS:
                     ambiguous((fact.reason,))
             if fact.status in _DELIVERED and fact.stream is not None:

@@ -14,7 +14,7 @@ from notifier.core.envelope import Envelope
 from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase
 from notifier.core.route import Route
 from notifier.core.verdict import Action, Verdict, verdict
-from notifier.observe.facts import Observer
+from notifier.observe.facts import Observer, RelayPassedOver
 from notifier.settings.relay import RelayTarget
 from notifier.smtp.allowance import Allowance, Grants, OwnRates
 from notifier.smtp.breaker import Breaker, RelayHealth
@@ -72,6 +72,7 @@ class Relays:
         jitter: Callable[[], float] = random.random,
         grants: Grants | None = None,
     ) -> None:
+        self._observe = observe
         grants = grants or OwnRates()
         if helo_name is not None:
             helo_name = checked_name(helo_name)
@@ -197,12 +198,21 @@ class Relays:
                 skipped = True
                 continue
             attempt = _attempt_of(relay, tried)
-            if not _goes_on(attempt):
+            decided = not _goes_on(attempt)
+            chosen = attempt if decided else _better(fallback, attempt)
+            if fallback is not None:
+                self._pass_over(fallback if chosen is attempt else attempt)
+            if decided:
                 return attempt
-            fallback = _better(fallback, attempt)
+            fallback = chosen
         if skipped and fallback is not None and fallback.verdict.action is Action.REJECTED:
             return None
         return fallback
+
+    def _pass_over(self, attempt: Attempt) -> None:
+        found = attempt.verdict
+        ms = round(attempt.elapsed_ms, 1)
+        self._observe(RelayPassedOver(attempt.relay, found.action.value, found.reason, ms))
 
     async def _bell_within(self, limit_s: float) -> float:
         """Wait for a change; how many seconds that took."""

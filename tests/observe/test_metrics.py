@@ -198,6 +198,15 @@ def test_a_request_is_known_by_its_route_s_template_and_status() -> None:
     assert (bucket % "0.0025" in found, found[bucket % "0.005"]) == (False, 1)
 
 
+def test_a_relay_that_was_passed_over_had_its_attempt() -> None:
+    passed = facts.RelayPassedOver("main", "relay_down", "refused", 40.0)
+    assert without_buckets(moved(passed)) == {
+        "notifier_attempts_total{relay=main,verdict=relay_down}": 1,
+        "notifier_attempt_seconds_count{relay=main}": 1,
+        "notifier_attempt_seconds_sum{relay=main}": 0.04,
+    }
+
+
 def test_a_group_commit_counts_its_writes_and_its_time() -> None:
     assert without_buckets(moved(facts.GroupCommitted(12, 8.0))) == {
         "notifier_store_writes_total": 12,

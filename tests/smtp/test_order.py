@@ -7,6 +7,7 @@ import pytest
 
 from notifier.core.errors import Misconfigured
 from notifier.core.verdict import Action
+from notifier.observe.facts import RelayPassedOver
 from notifier.settings.sections import RelaySettings
 from notifier.smtp.limits import deadline_s, dialogue_s, opening_s
 from notifier.smtp.relays import Relays
@@ -34,7 +35,9 @@ async def test_the_second_relay_steps_in_at_once_and_the_first_comes_back() -> N
             await one.open()
             while (await sender.send()).relay != "one":
                 pass  # its rest ends after 20 ms
-            assert sender.told() == ["relay.resting", "relay.up"]
+            assert sender.told() == ["relay.resting", "relay.passed_over", "relay.up"]
+            (passed,) = [fact for fact in sender.facts if isinstance(fact, RelayPassedOver)]
+            assert (passed.relay, passed.verdict) == ("one", "relay_down")
 
 
 async def test_a_misconfigured_first_relay_is_stepped_over() -> None:
