@@ -44,6 +44,9 @@ COMMANDS: Final = {
         "notifier.cli.operations", "End mail that waits, or is held, without sending it."
     ),
     "relays": Entry("notifier.cli.relays", "Show the relays, pause them and let them go on."),
+    "doctor": Entry(
+        "notifier.cli.doctor", "Look at all that Notifier stands on, and say what to do about it."
+    ),
     "keys": Entry("notifier.cli.keys", "Create, list and revoke API keys."),
     "config": Entry("notifier.cli.config", "Show and check the settings."),
 }

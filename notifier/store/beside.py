@@ -22,14 +22,15 @@ _PATIENCE_S: Final = 5.0
 
 
 class Beside:
-    """A store that is there and whose schema fits. `now` is the clock of its services.
+    """A store that is there and whose schema fits. `now` is the clock of its services, `where` a
+    name for it without a password.
 
     Everything raises Unavailable, in one sentence, when the database cannot be used.
     """
 
     def __init__(self, database: Database, where: str) -> None:
         self._database = database
-        self._where = where
+        self.where = where
         self.now = StoreClock()
 
     def read(
@@ -40,7 +41,7 @@ class Beside:
     ) -> Result:
         """Run `query(connection, …)` in a read transaction."""
         with (
-            _said_of(self._where),
+            _said_of(self.where),
             self._database.engine.connect().execution_options(reads=True) as connection,
             connection.begin(),
         ):
@@ -53,8 +54,15 @@ class Beside:
         **kwargs: P.kwargs,
     ) -> Result:
         """Run `change(connection, …)` in a transaction of its own; committed when this returns."""
-        with _said_of(self._where), writing(self._database) as connection:
+        with _said_of(self.where), writing(self._database) as connection:
             return change(connection, *args, **kwargs)
+
+
+def missing_file(settings: DatabaseSettings, data_dir: Path) -> Path | None:
+    """The file of a SQLite store that is not there (yet); None: it is, or it needs no file."""
+    url = database_url(settings, data_dir)
+    path = Path(str(url.database))
+    return path if url.get_backend_name() == "sqlite" and not path.is_file() else None
 
 
 @contextmanager
@@ -65,9 +73,9 @@ def beside(settings: DatabaseSettings, data_dir: Path) -> Iterator[Beside]:
     """
     url = database_url(settings, data_dir)
     is_sqlite = url.get_backend_name() == "sqlite"
-    if is_sqlite and not Path(str(url.database)).is_file():
+    if missing := missing_file(settings, data_dir):
         raise Misconfigured(
-            f"there is no store at {url.database}: NOTIFIER_DATA_DIR or NOTIFIER_DATABASE__URL has"
+            f"there is no store at {missing}: NOTIFIER_DATA_DIR or NOTIFIER_DATABASE__URL has"
             " to be the one that Notifier runs with, and `notifier dev` or `notifier serve` makes"
             " it at its first start"
         )

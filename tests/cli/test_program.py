@@ -11,7 +11,19 @@ from notifier.cli.terminal import printable
 from notifier.core.errors import FieldError, Invalid, Misconfigured, Unavailable
 from tests.cli.conftest import Run
 
-ONES = ("dev", "serve", "worker", "mailbox", "migrate", "send", "status", "why", "retry", "cancel")
+ONES = (
+    "dev",
+    "serve",
+    "worker",
+    "mailbox",
+    "migrate",
+    "send",
+    "status",
+    "why",
+    "retry",
+    "cancel",
+    "doctor",
+)
 GROUPS = {
     "relays": ("list", "pause", "resume"),
     "keys": ("create", "list", "revoke"),

@@ -1,0 +1,1 @@
+"""What `notifier doctor` looks at: the machine, the store, the relays, the settings."""
