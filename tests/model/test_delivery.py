@@ -53,6 +53,7 @@ WISHES = st.builds(
     life_s=st.sampled_from([None, None, 25, 600, 90_000]),
 )
 DOUBTS: st.SearchStrategy[Doubt] = st.sampled_from(["none"] * 12 + ["committed", "rolled back"])
+BREAKS: st.SearchStrategy[Doubt] = st.sampled_from(["none"] * 5 + ["committed", "rolled back"])
 TICKS = st.sampled_from([1, 20, 300, 3600, 90_000])
 
 
@@ -126,10 +127,12 @@ class Delivery(RuleBasedStateMachine):
         self.run(self.crew.claim(self._worker(which), seats, doubt))
 
     @rule(which=ANY)
-    def renew(self, which: int) -> None:
+    def a_worker_renews(self, which: int) -> None:
+        """As its dispatcher does every third of a lease."""
+        self.office.clock.move(LEASE_S / 3)
         self.run(self.crew.renew(self._worker(which)))
 
-    @rule(which=ANY, answer=st.sampled_from(sorted(ANSWERS)), doubt=DOUBTS, froze=st.booleans())
+    @rule(which=ANY, answer=st.sampled_from(sorted(ANSWERS)), doubt=BREAKS, froze=st.booleans())
     def a_relay_answers(self, which: int, answer: str, doubt: Doubt, froze: bool) -> None:
         if job := self._one_of(self.crew.jobs, which):
             self.run(self.crew.answer({job: ANSWERS[answer]}, doubt, froze=froze))
