@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.process import KEY, Service, eventually, started
+from tests.e2e.process import KEY, Service, eventually, free_port, started
 from tests.observe.test_metrics import OPEN
 from tests.observe.test_metrics import parsed as parsed_text
 from tests.support.office import code_in, parsed, text_of, token_in
@@ -71,6 +71,27 @@ async def test_a_mail_is_in_the_metrics_of_the_process_that_sent_it(
     assert found["notifier_relay_up{relay=main}"] == 1
     assert found["notifier_relay_connections{relay=main}"] == 1
     assert found["process_open_fds"] > 10
+
+
+@pytest.mark.parametrize(
+    ("role", "has", "lacks"),
+    [
+        ("worker", "notifier_seats{state=free}", None),
+        ("serve --no-dispatch", "notifier_store_up", "notifier_seats{state=free}"),
+        ("mailbox", "notifier_mailbox_captured_total", "notifier_store_up"),
+    ],
+)
+async def test_every_role_has_its_metrics(
+    role: str, has: str, lacks: str | None, settings: Settings, tmp_path: Path
+) -> None:
+    ports = {"MAILBOX__SMTP_PORT": free_port(), "MAILBOX__COMPAT_PORT": free_port()}
+    async with started(tmp_path, *role.split(), **settings, **ports) as service:
+        found = await numbers(service)
+        assert await service.terminate() == 0
+    assert has in found
+    assert lacks not in found
+    (build,) = [name for name in found if name.startswith("notifier_build_info")]
+    assert f"role={role.split(maxsplit=1)[0]}" in build
 
 
 async def test_metrics_are_answered_while_callers_get_503(
