@@ -24,18 +24,18 @@ _REFUSALS: Final = {
     ),
     "starttls": (
         "it offers no encryption",
-        "mend that there, or say in NOTIFIER_RELAYS__{name}__URL that it may do without",
+        "say in NOTIFIER_RELAYS__{name}__URL that it may do without",
     ),
     "certificate": (
         "its certificate cannot be trusted",
-        "mend the certificate there, or name its authority in NOTIFIER_RELAYS__{name}__CA_FILE",
+        "name its authority in NOTIFIER_RELAYS__{name}__CA_FILE",
     ),
     "mail": (
         "it refuses our sender",
-        "let it accept the address in NOTIFIER_MAIL__RETURN_PATH, or change that",
+        "fix NOTIFIER_MAIL__RETURN_PATH",
     ),
 }
-_REFUSES_US: Final = ("it refuses us", "mend NOTIFIER_RELAYS__{name}__… or the account there")
+_REFUSES_US: Final = ("it refuses us", "fix NOTIFIER_RELAYS__{name}__…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ def relay_sentence(relay: RelaySeen, now: datetime) -> str:
     if fault.way_out is not None:
         return (
             f"relay {relay.name} is paused since {since} because {fault.because}"
-            f" ({fault.own_words}); {fault.way_out}, then {resume}"
+            f" ({fault.own_words}); {fault.way_out} and start again, or have it mended there and"
+            f" then {resume}"
         )
     again = f" at {moment(relay.next_probe_at, now)}" if relay.next_probe_at else " soon"
     return (
@@ -172,6 +173,12 @@ def _slow(alive: Sequence[Worker], oldest: datetime, now: datetime) -> str | Non
 
 def _relays(worker: Worker, route: str) -> Sequence[RelaySeen]:
     return [relay for relay in worker.relays if route in relay.routes]
+
+
+def all_paused(alive: Sequence[Worker], route: str) -> bool:
+    """Whether every relay of a route is paused in every process; default lives stand still then."""
+    states = [relay.state for worker in alive for relay in _relays(worker, route)]
+    return bool(states) and all(state == "paused" for state in states)
 
 
 def _all_down(worker: Worker, route: str) -> bool:

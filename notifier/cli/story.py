@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from notifier.cli.causes import blocked
+from notifier.cli.causes import all_paused, blocked
 from notifier.cli.phrases import count, moment, span
 from notifier.core.message import FINAL, Status
 from notifier.store.events import Event
@@ -176,6 +176,8 @@ def _of_waiting(trail: Trail, alive: Sequence[Worker], now: datetime) -> Iterato
         yield "No process delivers: an operator has to start `notifier serve` or `notifier worker`."
     elif cause := blocked(alive, trail.route, now):
         yield f"{cause[0].upper()}{cause[1:]}"
+        if trail.stands_still and all_paused(alive, trail.route):
+            ends = "Its life stands still meanwhile."
     elif _last_action(trail) == "operator":
         yield "The relay refuses us, not this mail: an operator has to look at `notifier status`."
     elif trail.status is Status.DEFERRED:

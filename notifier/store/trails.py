@@ -1,8 +1,8 @@
 """From an address or an id to single mails with all that happened to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -11,13 +11,15 @@ from notifier.core.message import Status, Stored, pending_status
 from notifier.core.route import Route
 from notifier.store.events import Event, message_story
 from notifier.store.schema import content, message, notification, outbox
+from notifier.store.standstill import totals
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
     """One mail to one recipient and its story, oldest step first.
 
-    `due_at` is set while it is in the queue. `bytes_kept`: it could be sent (again).
+    `due_at` is set while it is in the queue. `expires_at` has in it what was added to a life that
+    `stands_still` while all relays are paused. `bytes_kept`: it could be sent (again).
     """
 
     message_id: str
@@ -37,6 +39,7 @@ class Trail:
     relay: str | None
     queue_id: str | None
     bytes_kept: bool
+    stands_still: bool
     events: tuple[Event, ...]
 
 
@@ -63,6 +66,7 @@ _TRAILS = (
         outbox.c.claims,
         outbox.c.attempt,
         outbox.c.expires_at.label("ends_at"),
+        outbox.c.standstill_us,
     )
     .join_from(message, notification, notification.c.id == message.c.notification_id)
     .outerjoin(content, content.c.id == message.c.content_id)
@@ -88,13 +92,14 @@ def trails_of(
 
 
 def _trails(connection: Connection, query: Select[Any], now: datetime) -> Sequence[Trail]:
+    stood = totals(connection)
     return [
-        _trail(row, tuple(message_story(connection, row.notification_id, row.id)), now)
+        _trail(row, tuple(message_story(connection, row.notification_id, row.id)), now, stood)
         for row in connection.execute(query).all()
     ]
 
 
-def _trail(row: Any, events: tuple[Event, ...], now: datetime) -> Trail:
+def _trail(row: Any, events: tuple[Event, ...], now: datetime, stood: Mapping[Route, int]) -> Trail:
     pending = row.status == Stored.PENDING
     return Trail(
         message_id=row.id,
@@ -108,12 +113,13 @@ def _trail(row: Any, events: tuple[Event, ...], now: datetime) -> Trail:
         status=_pending(row, now) if pending else Status(row.status),
         attempts=row.attempts if row.attempt is None else row.attempt,
         created_at=row.created_at,
-        expires_at=row.ends_at or row.expires_at,
+        expires_at=_ends_at(row, stood),
         due_at=row.due_at,
         final_at=row.final_at,
         relay=row.relay,
         queue_id=row.queue_id,
         bytes_kept=bool(row.bytes_kept),
+        stands_still=row.standstill_us is not None,
         events=events,
     )
 
@@ -122,3 +128,10 @@ def _pending(row: Any, now: datetime) -> Status:
     return pending_status(
         claimed=row.owner is not None, claims=row.claims, due_at=row.due_at, now=now
     )
+
+
+def _ends_at(row: Any, stood: Mapping[Route, int]) -> datetime:
+    end: datetime = row.ends_at or row.expires_at
+    if row.standstill_us is None:
+        return end
+    return end + timedelta(microseconds=stood.get(row.route, 0) - row.standstill_us)

@@ -129,6 +129,7 @@ async def test_a_refused_password_is_explained_with_the_way_out(
     assert "1 mail waits: relay main is paused since" in said
     assert "535" in said
     assert "fix NOTIFIER_RELAYS__MAIN__PASSWORD" in said
+    assert "have it mended there and then" in said
     assert "`notifier relays resume main`" in said
 
 
