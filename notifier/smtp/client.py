@@ -71,6 +71,8 @@ class Client(SMTP):
         """
         try:
             outcome = await self._open()
+            if outcome is None:
+                self.wire.check()  # something may have come behind the last reply
         except LINK_ERRORS as error:
             outcome = self.failed(error)
         if outcome is not None:

@@ -112,6 +112,11 @@ class Wire(SMTPProtocol):
         """Whether the connection must not be used again."""
         return self._failure is not None
 
+    def check(self) -> None:
+        """Raise what has_failed() is about."""
+        if self._failure is not None:
+            raise self._failure
+
     @property
     def is_full(self) -> bool:
         """Whether the relay does not read as fast as we write; `courier.room()` ends it."""
@@ -123,8 +128,7 @@ class Wire(SMTPProtocol):
 
     def send(self, data: bytes, *, replies: int) -> None:
         """Send a group of commands. Raises if the connection is not fit to take them."""
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         if self._replies or self._owed:
             self._spoil("a reply that came before its command")
             raise SMTPResponseException(GARBAGE, "a reply that came before its command")
@@ -160,10 +164,10 @@ class Wire(SMTPProtocol):
 
     def _put(self, data: bytes | memoryview) -> None:
         transport = cast("asyncio.WriteTransport | None", self.transport)
-        if transport is None or transport.is_closing():
-            self._fail(SMTPServerDisconnected("connection closed"))
-        else:
+        if transport is not None and not transport.is_closing():
             transport.write(data)
+            return
+        self._fail(SMTPServerDisconnected("connection closed"))
 
     def _take_line(self, line: bytes) -> None:
         code, mark = _CODES.get(line[:3]), line[3:4]
@@ -207,8 +211,7 @@ class Wire(SMTPProtocol):
             self._spoil("data that nobody asked for")
 
     async def _readable(self, timeout: float | None) -> None:  # noqa: ASYNC109 - the base's name
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         waiter = self._waiter = self._loop.create_future()
         timer = None if timeout is None else self._loop.call_later(timeout, _expire, waiter)
         try:
@@ -233,12 +236,10 @@ class Wire(SMTPProtocol):
     def _fail(self, failure: SMTPException) -> None:
         if self.transport is not None:
             cast("asyncio.WriteTransport", self.transport).abort()
-        if self._failure is not None:
-            return
-        self._failure = failure
+        self._failure = self._failure or failure
         self._wake()
         if self.courier is not None:
-            self.courier.broken(failure)
+            self.courier.broken(self._failure)
 
 
 def _expire(waiter: "asyncio.Future[None]") -> None:

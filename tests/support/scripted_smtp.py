@@ -12,8 +12,8 @@ the server answers as a good one does. `times`: how often it fires (None: always
 `sender`: only for that RCPT or MAIL address (for DATA, BODY, DOT: of the open transaction).
 `connection`: only on the n-th connection (from 1). `skip`: let so many pass first. `hits`
 counts. Acts are in `smtp_acts`: Say, Drop, CLOSING (421 and drop), Reset, Hold, Hang, Stall, Drip,
-Garbage, Inject, Forget. BODY fires on the first line after 354; when its act keeps the connection
-the body is read on as usual. A `Hold` at BODY stops reading: back-pressure.
+Garbage, Flood, Inject, Forget. BODY fires on the first line after 354; when its act keeps the
+connection the body is read on as usual. A `Hold` at BODY stops reading: back-pressure.
 
 **Journal** (the ground truth): `accepted` has every mail that the server took responsibility
 for, with its exact bytes (dot-unstuffed) and whether the 250 was `acknowledged`; `connections`
@@ -39,6 +39,7 @@ from tests.support.smtp_acts import (
     Act,
     Drip,
     Drop,
+    Flood,
     Forget,
     Garbage,
     Hang,
@@ -58,6 +59,7 @@ __all__ = [
     "Connection",
     "Drip",
     "Drop",
+    "Flood",
     "Forget",
     "Garbage",
     "Hang",

@@ -171,6 +171,19 @@ class Garbage:
 
 
 @dataclass(frozen=True, slots=True)
+class Flood:
+    """Send these bytes again and again, for as long as they are taken."""
+
+    data: bytes
+    accepts: bool = False
+
+    async def play(self, line: Line, normal: bytes) -> bool:
+        while True:
+            await line.put(self.data * 100)
+            await asyncio.sleep(0)  # a put that needs not wait lets nobody else run
+
+
+@dataclass(frozen=True, slots=True)
 class Inject:
     """Send the normal answer with these bytes right behind it, in one write."""
 
