@@ -2,20 +2,24 @@
 
 import asyncio
 import os
+import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import httpx2
 
-from tests.e2e.process import KEY, ROOT, START_S, environment, free_port
+from tests.e2e.process import KEY, ROOT, environment
 
+START_S = 60.0
 STOP_S = 30.0
+LEASE_S = 3.0
 PROGRAM = ("-m", "notifier")
 
 
@@ -80,7 +84,7 @@ class Instance:
 
     async def begin(self, **extra: object) -> None:
         """Start a process; it is not waited for."""
-        ports = {"HTTP__PORT": free_port(), "OPS__PORT": free_port()}
+        ports = {"HTTP__PORT": _port(), "OPS__PORT": _port()}
         chosen = environment(self._folder, **{**self._settings, **extra, **ports})
         with self.log.open("ab") as words:
             self._process = await asyncio.create_subprocess_exec(
@@ -200,7 +204,7 @@ def settings_for(sink_url: str, folder: Path, **more: object) -> dict[str, objec
         "RELAYS__MAIN__URL": sink_url,
         "RELAYS__MAIN__REST_S": 0.2,
         "KEYS__SHOP__SECRET_FILE": secret,
-        "DISPATCH__LEASE_S": 3,
+        "DISPATCH__LEASE_S": LEASE_S,
         "DISPATCH__POLL_S": 0.2,
         "DISPATCH__BACKOFF_FIRST_S": 0.2,
         "DISPATCH__BACKOFF_MAX_S": 1,
@@ -208,6 +212,17 @@ def settings_for(sink_url: str, folder: Path, **more: object) -> dict[str, objec
         "LOG__LEVEL": "warning",
         **more,
     }
+
+
+def _port() -> int:
+    """A free one below those that systems give to outgoing connections: there are many of them
+    here, and one of them would take it before the process does.
+    """
+    while True:
+        port = secrets.choice(range(10_000, 32_000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def _sample(lives: Sequence[Life]) -> None:

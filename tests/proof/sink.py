@@ -24,6 +24,7 @@ from typing import Self
 
 MESSAGE_ID = re.compile(rb"^message-id:\s*(<[^>\r\n]+>)", re.IGNORECASE | re.MULTILINE)
 DOT = b"\r\n.\r\n"
+PATIENCE_S = 90.0
 
 
 class Step(Enum):
@@ -41,11 +42,12 @@ class Step(Enum):
 class Act(Enum):
     """What can be done about a step instead of answering well.
 
-    REFUSE is a definite answer. The last three are for DOT: the mail was taken, and the sender
-    cannot know.
+    REFUSE and REJECT are definite answers. The last two are for DOT: the mail was taken, and the
+    sender cannot know.
     """
 
     REFUSE = "450 4.2.1 not now"
+    REJECT = "554 5.6.0 never"
     DROP = "close without a word"
     TAKE_AND_DROP = "take it, then close without a word"
     TAKE_AND_GARBLE = "take it, then answer nonsense"
@@ -53,9 +55,12 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Answer well, but only after so long, or when this event is set. The mail is taken at once."""
+    """Answer only after so long, or when this event is set: well, and then the mail was taken
+    at once, or with REJECT.
+    """
 
     until: asyncio.Event | float
+    rejects: bool = False
 
 
 Manner = Act | Wait | None
@@ -166,10 +171,11 @@ class Sink:
         return f"smtp://127.0.0.1:{self.port}?tls=none"
 
     async def until(self, predicate: Callable[[], bool]) -> None:
-        """Return as soon as what has happened here satisfies `predicate`."""
-        while not predicate():
-            self._changed.clear()
-            await self._changed.wait()
+        """Return as soon as what has happened here satisfies `predicate`; TimeoutError: never."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not predicate():
+                self._changed.clear()
+                await self._changed.wait()
 
     def taken_by(self, rcpt_to: str) -> list[Taken]:
         """All mails to one recipient, copies too."""
@@ -181,6 +187,11 @@ class Sink:
         manner = self.manners(step, session)
         self._changed.set()
         return manner
+
+    def left(self, session: "Session") -> None:
+        """A connection is over."""
+        self.sessions.discard(session)
+        self._changed.set()
 
     def take(self, rcpt_to: str, body: bytes) -> None:
         """Take responsibility for a mail."""
@@ -220,7 +231,7 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._sink.sessions.discard(self)
+        self._sink.left(self)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -285,7 +296,7 @@ class Session(asyncio.Protocol):
     def _end_of_mail(self, body: bytes) -> None:
         rcpt_to = self.rcpt_to
         manner = self._sink.reached(Step.DOT, self)
-        if manner not in {Act.REFUSE, Act.DROP}:
+        if not _refuses(manner):
             self._sink.take(rcpt_to, body)
         self.rcpt_to = ""
         self._act(Step.DOT, manner)
@@ -295,13 +306,13 @@ class Session(asyncio.Protocol):
 
     def _act(self, step: Step, manner: Manner) -> None:
         if isinstance(manner, Wait):
-            self._put_off(step.value, manner.until)
+            self._put_off(_line(Act.REJECT) if manner.rejects else step.value, manner.until)
         elif manner in {Act.DROP, Act.TAKE_AND_DROP}:
             self.drop()
         elif manner is Act.TAKE_AND_GARBLE:
             self._say(b"\x00 what?\r\n")
-        elif manner is Act.REFUSE:
-            self._say(f"{Act.REFUSE.value}\r\n".encode())
+        elif manner in {Act.REFUSE, Act.REJECT}:
+            self._say(_line(manner))
             self._forget(step)
         else:
             self._say(step.value)
@@ -332,3 +343,14 @@ class Session(asyncio.Protocol):
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _refuses(manner: Manner) -> bool:
+    """Whether the mail is not taken."""
+    if isinstance(manner, Wait):
+        return manner.rejects
+    return manner in {Act.REFUSE, Act.REJECT, Act.DROP}
+
+
+def _line(act: Act) -> bytes:
+    return f"{act.value}\r\n".encode()

@@ -14,7 +14,7 @@ from notifier.settings.sections import DatabaseSettings
 from tests.e2e.process import run
 from tests.proof.books import Audit, Books, Ledger, Post, audit, glance
 from tests.proof.clients import Callers
-from tests.proof.fleet import Fleet, Instance, Life, fleet, settings_for
+from tests.proof.fleet import LEASE_S, Fleet, Instance, Life, fleet, settings_for
 from tests.proof.sink import STORMY, Sink, Weather
 from tests.support.postgres_crash import CrashingServer
 
@@ -58,10 +58,10 @@ class Report:
 
 
 class Chaos:
-    """Kills, stops and crashes, one after the other, at random moments; `done` counts them."""
+    """Kills, freezes, stops and crashes, one after the other, at random; `done` counts them."""
 
     def __init__(self, world: "Soak", server: CrashingServer | None) -> None:
-        self.done = {"kills": 0, "stops": 0, "database crashes": 0}
+        self.done = {"kills": 0, "stops": 0, "freezes": 0, "database crashes": 0}
         self._world = world
         self._server = server
         self._random = Random(world.plan.seed)
@@ -79,9 +79,12 @@ class Chaos:
             await self._crash(self._server)
             return
         if drawn < 0.25:
+            await self._freeze(victim)
+            return
+        if drawn < 0.35:
             await self._stop(victim)
         else:
-            await self._kill(victim, at_a_dot=drawn < 0.6)
+            await self._kill(victim, at_a_dot=drawn < 0.65)
         if self._random.random() < 0.3:
             await self._world.look_at_the_books()
         if self._random.random() < 0.2:
@@ -112,6 +115,13 @@ class Chaos:
         if code:
             self._world.ledger.strange[f"{victim.name} stopped with {code}"] += 1
         self.done["stops"] += 1
+
+    async def _freeze(self, victim: Instance) -> None:
+        """Past its lease: whoever else is there takes its mails over."""
+        victim.strike(signal.SIGSTOP)
+        await asyncio.sleep(LEASE_S + self._random.uniform(0.0, 1.0))
+        victim.strike(signal.SIGCONT)
+        self.done["freezes"] += 1
 
     async def _crash(self, server: CrashingServer) -> None:
         await asyncio.to_thread(server.crash)
