@@ -105,9 +105,9 @@ def _of_held(seen: Overview) -> Iterator[str]:
     if seen.held:
         verb = "is" if seen.held == 1 else "are"
         yield (
-            f"{count(seen.held, 'mail')} {verb} held, because nobody can know whether they went"
-            " out: an operator has to decide. `notifier retry --status held` sends again,"
-            " `notifier cancel --status held` does not."
+            f"{count(seen.held, 'mail')} {verb} held: sent perhaps, or not to be sent as they are;"
+            " `notifier why` says which. An operator has to decide: `notifier retry --status held`"
+            " sends them (again), `notifier cancel --status held` ends them."
         )
 
 

@@ -179,7 +179,8 @@ def _describe(selected: Selected) -> None:
         return
     numbers = ", ".join(f"{number:,} {status.value}" for status, number in selected.counts.items())
     oldest, newest = long_moment(selected.oldest_at), long_moment(selected.newest_at)
-    say(f"{numbers}: accepted between {oldest} and {newest}.")
+    when = f"at {oldest}" if oldest == newest else f"between {oldest} and {newest}"
+    say(f"{numbers}: accepted {when}.")
 
 
 def _goes_on(act: Act, wanted: Wanted, total: int) -> bool:
