@@ -5,6 +5,8 @@
 
 import argparse
 import json
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,8 @@ ones'; one that takes too long does fewer rounds."""
 def main(argv: Sequence[str]) -> int:
     """Measure, print the table, keep the figures; 1 if a goal was missed or a line failed."""
     given = _parser().parse_args(argv)
+    # Unwinds as Ctrl-C does: what was started must not outlive this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     ends = time.monotonic() + (QUICK_MOST_S if given.quick else MOST_S)
     kept = {
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -111,7 +111,7 @@ def scaled_lines(plan: Plan) -> Iterator[Line]:
         return
     folder = plan.room("postgres")
     with sink(plan.folder) as target, postgres_server(folder) as url:
-        walk = Walk(plan, target, 8_000)
+        walk = Walk(plan, target, 5_000)
         settings = settings_for(target.port, DATABASE__URL=url)
         run_notifier(plan.room("scaled"), "migrate", settings=settings)
         line = Line("scaled", "POST → sink: two API and two worker processes on PostgreSQL")
