@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, zip_longest
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,7 +13,7 @@ from notifier.core.room import Room
 from notifier.core.route import Route
 from notifier.store.notifications import scheduled_at
 from notifier.store.outbox import Claim, Claimed
-from notifier.store.picking import bodies_of, mails_of, pick, pick_these, take
+from notifier.store.picking import Picked, Turn, bodies_of, pick, pick_these, take
 from notifier.store.turns import Turns
 from notifier.store.write_queue import Write
 
@@ -24,7 +23,7 @@ class ClaimRequest:
     """`owner` wants what is due at `now` and has room in `room`, until `lease_until`.
 
     `turns` is the claimer's memory of whose turn it is. `only`: of these messages those that are
-    due, and no others, whoever's turn it is.
+    due, and no others, whoever's turn it is; without their bodies.
     """
 
     owner: str
@@ -55,20 +54,11 @@ CLAIM: Write[ClaimRequest, Catch] = Write("claim", 30, _claim, key=lambda item: 
 """Due messages, urgent ones first. A claim counts even if the claimer dies right after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Picked:
-    """A due row of the outbox and what belongs to it, but for the body."""
-
-    lane: Lane
-    row: Any
-    mail: Any
-
-
 class _Basket:
-    """What was taken so far, and what there is room for."""
+    """What was taken so far, with its lanes, and what there is room for."""
 
     def __init__(self, room: Room) -> None:
-        self.picked: list[_Picked] = []
+        self.picked: list[tuple[Lane, Picked]] = []
         self.full = False
         self._room = room
         self._size = 0
@@ -81,15 +71,20 @@ class _Basket:
         free = room.seats - len(self.picked)
         return free if lane is Lane.URGENT else min(free, room.plain - self._plain)
 
-    def put(self, picked: _Picked) -> bool:
+    @property
+    def body_bytes(self) -> int:
+        """So large may each body be that is read before it is known how many fit."""
+        return self._room.size_bytes // max(self._room.seats, 1)
+
+    def put(self, lane: Lane, row: Picked) -> bool:
         """False: it does not fit."""
-        size = picked.mail.size_bytes
-        if self._size + size > self._room.size_bytes and not self._may_be_large(picked.lane):
+        size = row.size_bytes
+        if self._size + size > self._room.size_bytes and not self._may_be_large(lane):
             self.full = True
             return False
         self._size += size
-        self.picked.append(picked)
-        if picked.lane is Lane.URGENT:
+        self.picked.append((lane, row))
+        if lane is Lane.URGENT:
             self._urgent += 1
         else:
             self._plain += 1
@@ -105,17 +100,18 @@ def _claim_one(connection: Connection, wanted: ClaimRequest) -> Catch:
     basket = _Basket(wanted.room)
     if wanted.only is not None:
         wanted.turns.forget()
-        wanted.turns.look(connection, wanted.route)
+        wanted.turns.look(connection, wanted.route, wanted.now)
         _fill_with(connection, wanted, wanted.only, basket)
-        return Catch(_with_bodies(connection, wanted, basket.picked), basket.full)
-    looked = wanted.turns.look(connection, wanted.route)
+        return Catch(_claimed(connection, wanted, basket, {}), basket.full)
+    looked = wanted.turns.look(connection, wanted.route, wanted.now)
     _fill(connection, wanted, basket)
     if not looked and not basket.full:
         # Less than there was room for, by a look that may be too old to know of the rest.
         wanted.turns.forget()
-        wanted.turns.look(connection, wanted.route)
+        wanted.turns.look(connection, wanted.route, wanted.now)
         _fill(connection, wanted, basket)
-    return Catch(_with_bodies(connection, wanted, basket.picked), basket.full)
+    large = {row.content_id for _, row in basket.picked if row.size_bytes > basket.body_bytes}
+    return Catch(_claimed(connection, wanted, basket, bodies_of(connection, large)), basket.full)
 
 
 def _fill(connection: Connection, wanted: ClaimRequest, basket: _Basket) -> None:
@@ -127,11 +123,12 @@ def _fill(connection: Connection, wanted: ClaimRequest, basket: _Basket) -> None
                 basket.full = True
                 return
             # Each project the same; who has more gets what the others leave, after them.
-            turn, waiting = waiting[:free], waiting[free:]
-            share = -(-free // len(turn))
-            rows = pick(connection, (wanted.route, lane), turn, wanted.now, share)
-            _take(connection, wanted, lane, basket, _in_turn(turn, rows))
-            waiting += [project for project in turn if len(rows[project]) == share]
+            projects, waiting = waiting[:free], waiting[free:]
+            share = -(-free // len(projects))
+            turn = Turn(wanted.route, lane, projects, wanted.now, share, basket.body_bytes)
+            rows = pick(connection, turn)
+            _take(connection, wanted, lane, basket, _in_turn(projects, rows))
+            waiting += [project for project in projects if len(rows[project]) == share]
 
 
 def _fill_with(
@@ -139,25 +136,26 @@ def _fill_with(
 ) -> None:
     rows = pick_these(connection, ids, wanted.now)
     for lane in Lane:
-        _take(connection, wanted, lane, basket, [row for row in rows if row.lane == lane])
+        _take(connection, wanted, lane, basket, [row for its, row in rows if its is lane])
 
 
-def _in_turn(turn: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> list[Any]:
+def _in_turn(projects: Sequence[str], rows: Mapping[str, Sequence[Picked]]) -> list[Picked]:
     """One of each project, then the second of each, and so on."""
-    rounds = zip_longest(*(rows[project] for project in turn))
+    rounds = zip_longest(*(rows[project] for project in projects))
     return [row for row in chain.from_iterable(rounds) if row is not None]
 
 
 def _take(
-    connection: Connection, wanted: ClaimRequest, lane: Lane, basket: _Basket, rows: Sequence[Any]
+    connection: Connection,
+    wanted: ClaimRequest,
+    lane: Lane,
+    basket: _Basket,
+    rows: Sequence[Picked],
 ) -> None:
     """Put rows into the basket as long as there is room, and lease them."""
-    if not rows:
-        return
-    mails = mails_of(connection, rows)
     taken: list[str] = []
     for row in rows[: basket.free(lane)]:
-        if not basket.put(_Picked(lane, row, mails[row.id])):
+        if not basket.put(lane, row):
             break
         taken.append(row.id)
         wanted.turns.served(lane, row.project)
@@ -165,43 +163,45 @@ def _take(
         take(connection, taken, wanted.owner, wanted.lease_until)
 
 
-def _with_bodies(
-    connection: Connection, wanted: ClaimRequest, picked: Sequence[_Picked]
+def _claimed(
+    connection: Connection,
+    wanted: ClaimRequest,
+    basket: _Basket,
+    large: Mapping[str, bytes | None],
 ) -> tuple[Claimed, ...]:
-    if not picked:
-        return ()
-    bodies = bodies_of(connection, {one.mail.content_id for one in picked})
     # Later claims have overwritten when it was to be sent; the first, nearly always the only one
     # of a mail, need not ask.
-    asked = {one.mail.notification_id for one in picked if one.row.claims}
+    asked = {row.notification_id for _, row in basket.picked if row.claims}
     scheduled = scheduled_at(connection, asked) if asked else {}
 
-    def wanted_at(one: _Picked) -> datetime | None:
-        return scheduled.get(one.mail.notification_id) if one.row.claims else one.row.due_at
+    def wanted_at(row: Picked) -> datetime | None:
+        return scheduled.get(row.notification_id) if row.claims else row.due_at
 
     return tuple(
-        _claimed(wanted, one, bodies[one.mail.content_id], wanted_at(one)) for one in picked
+        _mail(wanted, lane, row, large.get(row.content_id, row.body), wanted_at(row))
+        for lane, row in basket.picked
     )
 
 
-def _claimed(
-    wanted: ClaimRequest, picked: _Picked, body: bytes | None, wanted_at: datetime | None
+def _mail(
+    wanted: ClaimRequest, lane: Lane, row: Picked, body: bytes | None, wanted_at: datetime | None
 ) -> Claimed:
-    row, mail = picked.row, picked.mail
-    stood_still = 0 if row.standstill_us is None else wanted.turns.standstill_us - row.standstill_us
+    expires_at, total_us = row.expires_at, wanted.turns.standstill_us
+    if row.standstill_us is not None and row.standstill_us != total_us:
+        expires_at += timedelta(microseconds=total_us - row.standstill_us)
     return Claimed(
         claim=Claim(row.id, wanted.owner, row.claims + 1),
         project=row.project,
-        notification_id=mail.notification_id,
-        lane=picked.lane,
+        notification_id=row.notification_id,
+        lane=lane,
         due_at=wanted.lease_until,
-        expires_at=row.expires_at + timedelta(microseconds=stood_still),
+        expires_at=expires_at,
         attempt=row.attempt,
         orphaned=row.orphaned + row.left_behind,
-        envelope=Envelope(mail.mail_from, mail.rcpt_to, mail.smtputf8),
-        message_id=mail.message_id,
+        envelope=Envelope(row.mail_from, row.rcpt_to, row.smtputf8),
+        message_id=row.message_id,
         body=body,
-        sealed=mail.sealed,
-        size_bytes=mail.size_bytes,
+        sealed=row.sealed,
+        size_bytes=row.size_bytes,
         wanted_at=wanted_at,
     )

@@ -44,9 +44,7 @@ def over(connection: Connection, route: Route, now: datetime, most: int) -> Over
     ids: list[str] = []
     ends: list[int] = []
     total = totals(connection).get(route, 0)
-    for place in waiting(connection, route):
-        if place.due_at > now:
-            continue
+    for place in waiting(connection, route, now):
         parameters = _parameters(route, place, now, total)
         left = most - len(ids)
         ids += connection.execute(_OVER, {**parameters, "most": left}).scalars()

@@ -168,13 +168,16 @@ def _released(item: Release) -> dict[str, Any]:
 
 def _free(connection: Connection, items: Sequence[tuple[str, datetime]]) -> Sequence[int]:
     """The owner stays in the row: that is how the next claim knows it left no outcome."""
-    places: list[tuple[Route, Place]] = [
-        (route, place) for route in ROUTES for place in waiting(connection, route)
-    ]
-    return [
-        sum(_free_at(connection, owner, now, route, place) for route, place in places)
-        for owner, now in items
-    ]
+    return [_free_one(connection, owner, now) for owner, now in items]
+
+
+def _free_one(connection: Connection, owner: str, now: datetime) -> int:
+    latest = now + _LONGEST_LEASE
+    return sum(
+        _free_at(connection, owner, now, route, place)
+        for route in ROUTES
+        for place in waiting(connection, route, latest)
+    )
 
 
 def _free_at(connection: Connection, owner: str, now: datetime, route: Route, place: Place) -> int:

@@ -21,26 +21,42 @@ _Due = outbox.c.due_at.type
 
 # A loose scan of the index (route, lane, project, due_at): two descents for each project that
 # has anything in a lane, however many rows those are. `''` comes before every project.
-_LINE = (
-    text("""
+_FIRSTS: Final = """
     WITH RECURSIVE line(lane, project) AS (
         SELECT 0, CAST('' AS TEXT) UNION ALL SELECT 1, '' UNION ALL SELECT 2, ''
         UNION ALL
         SELECT lane, (
-            SELECT min(project) FROM outbox
+            SELECT project FROM outbox
             WHERE route = :route_ AND lane = line.lane AND project > line.project
+            ORDER BY project LIMIT 1
         ) FROM line WHERE project IS NOT NULL AND lane <= :last_lane
+    ), firsts AS (
+        SELECT lane, project, (
+            SELECT min(due_at) FROM outbox
+            WHERE route = :route_ AND lane = line.lane AND project = line.project
+        ) AS due_at
+        FROM line WHERE project <> ''
     )
-    SELECT lane, project, (
-        SELECT min(due_at) FROM outbox
-        WHERE route = :route_ AND lane = line.lane AND project = line.project
-    ) AS due_at, (
-        SELECT total_us FROM standstill WHERE route = :route_
-    ) AS standstill_us
-    FROM line WHERE project <> ''
-    """)
-    .bindparams(bindparam("route_", type_=String), bindparam("last_lane", type_=SmallInteger))
+"""
+_ROUTE: Final = bindparam("route_", type_=String)
+_LAST_LANE: Final = bindparam("last_lane", type_=SmallInteger)
+_PLACES = (
+    text(
+        _FIRSTS  # noqa: S608 - a constant of this module
+        + """
+        SELECT lane, project, due_at, (
+            SELECT total_us FROM standstill WHERE route = :route_
+        ) AS standstill_us
+        FROM firsts WHERE due_at <= :until
+        """
+    )
+    .bindparams(_ROUTE, _LAST_LANE, bindparam("until", type_=_Due))
     .columns(lane=SmallInteger, project=String, due_at=_Due, standstill_us=BigInteger)
+)
+_NEXT = (
+    text(_FIRSTS + "SELECT min(due_at) AS due_at FROM firsts")  # noqa: S608 - as above
+    .bindparams(_ROUTE, _LAST_LANE)
+    .columns(due_at=_Due)
 )
 
 
@@ -67,18 +83,18 @@ class Turns:
         self._last: dict[Lane, str] = {}
         self._good_until = 0.0
 
-    def look(self, connection: Connection, route: Route) -> bool:
-        """Look at the line, unless a look is fresh enough. Whether it was new.
+    def look(self, connection: Connection, route: Route, now: datetime) -> bool:
+        """Look who has something due, unless a look is fresh enough. Whether it was new.
 
         The urgent lane is looked at each time.
         """
         began = time.monotonic()
         if began < self._good_until:
-            urgent = _places(connection, route, Lane.URGENT)[0]
+            urgent = _places(connection, route, Lane.URGENT, now)[0]
             rest = (place for place in self._places if place.lane is not Lane.URGENT)
             self._places = (*urgent, *rest)
             return False
-        self._places, self.standstill_us = _places(connection, route, Lane.BULK)
+        self._places, self.standstill_us = _places(connection, route, Lane.BULK, now)
         ended = time.monotonic()
         self._good_until = ended + _REUSED * (ended - began)
         return True
@@ -100,17 +116,22 @@ class Turns:
         self._last[lane] = project
 
 
-def _places(connection: Connection, route: Route, last_lane: Lane) -> tuple[tuple[Place, ...], int]:
-    rows = connection.execute(_LINE, {"route_": route, "last_lane": int(last_lane)}).all()
-    places = tuple(Place(Lane(row.lane), row.project, row.due_at) for row in rows if row.due_at)
+def _places(
+    connection: Connection, route: Route, last_lane: Lane, until: datetime
+) -> tuple[tuple[Place, ...], int]:
+    parameters = {"route_": route, "last_lane": int(last_lane), "until": until}
+    rows = connection.execute(_PLACES, parameters).all()
+    places = tuple(Place(Lane(row.lane), row.project, row.due_at) for row in rows)
     return places, (rows[0].standstill_us or 0) if rows else 0
 
 
-def waiting(connection: Connection, route: Route) -> Sequence[Place]:
-    """Everybody in the line of a route."""
-    return _places(connection, route, Lane.BULK)[0]
+def waiting(connection: Connection, route: Route, until: datetime) -> Sequence[Place]:
+    """Who has something in the line of a route that is due, or whose lease ends, by `until`."""
+    return _places(connection, route, Lane.BULK, until)[0]
 
 
 def next_due(connection: Connection, route: Route) -> datetime | None:
     """When the next message of this route is due, or its lease runs out; None: none waits."""
-    return min((place.due_at for place in waiting(connection, route)), default=None)
+    parameters = {"route_": route, "last_lane": int(Lane.BULK)}
+    found: datetime | None = connection.execute(_NEXT, parameters).scalar()
+    return found
