@@ -11,12 +11,16 @@ from notifier.store.outbox import Claim, Claimed
 PENDING = "pending"
 HELD = "held"
 MOST_ORPHANED = 5
+LONGEST_GAP = timedelta(seconds=30)
 LEAST_WAIT = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
 class Entry:
-    """One message. `owner` and `claims` are its fence; `flags` how often it was called doubtful."""
+    """One message. `owner` and `claims` are its fence; `flags` how often it was called doubtful.
+
+    `stood_before` is the standstill before it was accepted; None: its life goes on in one.
+    """
 
     id: str
     notification_id: str
@@ -33,6 +37,7 @@ class Entry:
     owner: str | None = None
     lease_ends: datetime | None = None
     put_back_at: datetime | None = None
+    stood_before: timedelta | None = None
     final_at: datetime | None = None
     flags: int = 0
     erased: bool = False
@@ -49,12 +54,12 @@ class Entry:
     def is_leased(self, now: datetime) -> bool:
         return self.owner is not None and self.lease_ends is not None and self.lease_ends > now
 
-    def may_be_due(self, at: datetime, now: datetime) -> bool:
+    def may_be_due(self, at: datetime, now: datetime, ends: datetime) -> bool:
         """Whether this may stand as its due time: a lease is kept, and a wait is one."""
         if self.is_leased(now):
             return at == self.lease_ends
         if self.owner is None and self.put_back_at is not None:
-            return min(self.put_back_at + LEAST_WAIT, self.expires_at) <= at <= self.expires_at
+            return min(self.put_back_at + LEAST_WAIT, self.expires_at) <= at <= ends
         return True
 
     def is_fence(self, claim: Claim) -> bool:
@@ -80,6 +85,19 @@ class Book:
     keys: dict[str, Key] = field(default_factory=dict)
     tally: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
+    stood: timedelta = timedelta(0)
+    last_said_at: datetime | None = None
+
+    def ends(self, entry: Entry) -> datetime:
+        """When its life is over, with the time for which it stood still."""
+        before = entry.stood_before
+        return entry.expires_at + (timedelta(0) if before is None else self.stood - before)
+
+    def say_paused(self, now: datetime) -> None:
+        """Every relay is paused; what lies between two sayings counts, if it is not too long."""
+        if self.last_said_at is not None and now - self.last_said_at < LONGEST_GAP:
+            self.stood += now - self.last_said_at
+        self.last_said_at = now
 
     def accept(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

@@ -54,7 +54,7 @@ class Callers:
         item = self._shared(wish)
         self.crew.break_commit(doubt)
         assert await self.crew.office.desk.store.write(ACCEPT, item) is None
-        await self._book(wish, item.notification.id)
+        await self._book(wish, item.notification.id, default_life=False)
 
     async def submit_once(self, wish: Wish, name: str, body: int) -> None:
         """A call with a key, perhaps not the first one, perhaps with another body."""
@@ -122,11 +122,13 @@ class Callers:
         self.addresses += wish.recipients
         return [f"m{number}@example.org" for number in range(first, self.addresses)]
 
-    async def _book(self, wish: Wish, notification_id: str) -> None:
+    async def _book(self, wish: Wish, notification_id: str, *, default_life: bool = True) -> None:
         """Enter what was answered; the store's ids and times are taken from its rows."""
         ledger = await self.crew.ledger()
         rows = [row for row in ledger.messages.values() if row.notification_id == notification_id]
         assert len(rows) == wish.recipients, "what is answered is stored"
+        # The mail with secrets has a life of its own: that of its link.
+        stands = default_life and wish.life_s is None and not wish.secret
         self.crew.book.accept(
             Entry(
                 id=row.id,
@@ -137,6 +139,7 @@ class Callers:
                 sealed=wish.secret,
                 created_at=row.created_at,
                 expires_at=ledger.queue[row.id].expires_at,
+                stood_before=self.crew.book.stood if stands else None,
             )
             for row in sorted(rows, key=lambda row: row.position)
         )

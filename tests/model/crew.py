@@ -16,6 +16,7 @@ from notifier.dispatch.mail_lane import MailLane, Tools
 from notifier.observe.facts import Fact, LeaseLost
 from notifier.smtp.relays import Relays
 from notifier.store.outbox import FREE, Claimed
+from notifier.store.standstill import SAY_PAUSED
 from tests.model.book import HELD, MOST_ORPHANED, Book, Entry
 from tests.model.ledger import Ledger, read_ledger
 from tests.model.relay import CALL, CUT_OFF, GIVEN_UP, RESTS, Answer, Call, World
@@ -24,6 +25,7 @@ from tests.support.office import Office
 
 ATTEMPTS = 4
 LEASE_S = 30.0
+PAUSE_STEP_S = 10
 OnAmbiguous = Literal["retry", "hold"]
 Doubt = Literal["none", "committed", "rolled back"]
 """Whether the connection breaks during the next commit, and what became of it."""
@@ -100,6 +102,8 @@ class Crew:
     async def claim(self, worker: Worker, seats: int, doubt: Doubt = "none") -> None:
         """Take what is due, and work on it up to the point where a relay has to answer."""
         now, before = self.office.clock(), await self.ledger()
+        # A look at the line is used again for some real milliseconds: here days may pass in them.
+        worker.lane._turns.forget()
         self.break_commit(doubt)
         found, _ = await worker.lane.claim(Room(seats, seats, 2**40))
         due = {row.id for row in before.due(now)}
@@ -108,6 +112,9 @@ class Crew:
             assert len(found) == min(seats, len(due)), "what is due is claimed"
             self._check_order(found, before.due(now))
         self._note_ghosts(worker, await self.ledger(), found, now)
+        await self._work(worker, found, now)
+
+    async def _work(self, worker: Worker, found: Sequence[Claimed], now: datetime) -> None:
         jobs = [self._begin(worker, one, now) for one in found]
         await asyncio.gather(*(_settled(job) for job in jobs))
         for job in jobs:
@@ -115,6 +122,22 @@ class Crew:
                 job.task.result()
                 worker.jobs.remove(job)
                 self._ended_unsent(job, now)
+
+    async def pause_relays(self, worker: Worker, seconds: int) -> None:
+        """Every relay is paused; then the worker sees to those whose life has ended meanwhile."""
+        store, clock = self.office.desk.store, self.office.clock
+        for step in range(0, seconds + 1, PAUSE_STEP_S):
+            clock.move(PAUSE_STEP_S if step else 0)
+            await store.write(SAY_PAUSED, ("live", clock()))
+            self.book.say_paused(clock())
+        now = clock()
+        due = [self.book.entries[row.id] for row in (await self.ledger()).due(now)]
+        over = [one for one in due if self.book.ends(one) <= now]
+        worker.lane._turns.forget()
+        found, _ = await worker.lane.claim_ended(Room(5, 5, 2**40))
+        assert len(found) == min(5, len(over)), "what is over ends, paused or not"
+        await self._work(worker, found, now)
+        assert not [job for job in worker.jobs if job.claimed in found], "and is not sent"
 
     def _check_order(self, found: Sequence[Claimed], due: Sequence[Any]) -> None:
         taken = {one.claim.id for one in found}
@@ -150,7 +173,7 @@ class Crew:
         if orphaned >= MOST_ORPHANED or (orphaned and self.on_ambiguous == "hold"):
             self.book.end(entry, HELD, entry.attempt, now)
         else:
-            assert entry.expires_at <= now, "nothing else keeps a mail from being sent"
+            assert self.book.ends(entry) <= now, "nothing else keeps a mail from being sent"
             self.book.end(entry, "expired", entry.attempt, now)
 
     async def renew(self, worker: Worker) -> None:

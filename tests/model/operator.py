@@ -1,7 +1,7 @@
 """The operator: tries messages once more, calls them off, and is told what became of that."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifier.store.operations import CANCEL, REQUEUE, Cancel, Decided, Requeue
 from tests.model.book import HELD, PENDING, Entry
@@ -28,14 +28,15 @@ class Operator:
             assert decided is Decided.BYTES_ERASED
         else:
             assert decided is Decided.DONE
-            await self._reopen(entry)
+            await self._reopen(entry, now)
 
-    async def _reopen(self, entry: Entry) -> None:
+    async def _reopen(self, entry: Entry, now: datetime) -> None:
         row = (await self.crew.ledger()).queue[entry.id]
         assert row.claims > entry.claims, "a fence only grows"
         self.retried.add(entry.id)
         entry.status, entry.attempt, entry.claims = PENDING, 0, row.claims
-        entry.expires_at, entry.final_at, entry.put_back_at = row.expires_at, None, None
+        entry.expires_at, entry.final_at, entry.put_back_at = now + LIFE, None, None
+        entry.stood_before = self.crew.book.stood
 
     async def cancel(self, entry: Entry) -> None:
         desk, now = self.crew.office.desk, self.crew.office.clock()

@@ -104,7 +104,6 @@ class World:
 
     delivered: Counter[str] = field(default_factory=Counter)
     contents: dict[str, set[bytes]] = field(default_factory=dict)
-    paused: bool = False
 
     async def send(
         self,
@@ -122,7 +121,7 @@ class World:
         return await call.answered
 
     def is_usable(self, _route: Route) -> bool:
-        return not self.paused
+        return True
 
     def room(self, _route: Route) -> int | None:
         return None

@@ -175,8 +175,13 @@ class Delivery(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.office.clock.move(seconds)
 
-    @rule()
-    def retention_sweeps(self) -> None:
+    @rule(which=ANY, seconds=st.sampled_from([10, 50, 200]))
+    def every_relay_is_paused(self, which: int, seconds: int) -> None:
+        self.run(self.crew.pause_relays(self._worker(which), seconds))
+
+    @rule(after_s=st.sampled_from([0, 4000, 60_000]))
+    def retention_sweeps(self, after_s: float) -> None:
+        self.office.clock.move(after_s)
         desk, book, now = self.office.desk, self.crew.book, self.office.clock()
         janitor = Janitor(desk.store, KEEP, self.office.clock, self.crew.facts.append)
         self.run(janitor.tidy_up(asyncio.Event()))
@@ -211,7 +216,10 @@ class Delivery(RuleBasedStateMachine):
                 fence = (waits.owner, waits.claims, waits.orphaned, waits.attempt)
                 assert fence == (entry.owner, entry.claims, entry.orphaned, entry.attempt)
                 assert entry.attempt < ATTEMPTS
-                assert entry.may_be_due(waits.due_at, self.office.clock())
+                ends = self.crew.book.ends(entry)
+                assert waits.expires_at == entry.expires_at
+                assert waits.standstill_us == in_us(entry.stood_before)
+                assert entry.may_be_due(waits.due_at, self.office.clock(), ends)
 
     def _accepted_is_all_that_was_and_is(self, now: Ledger) -> None:
         assert self.crew.book.accepted == len(now.messages) + now.tally.total()
@@ -245,10 +253,14 @@ class Delivery(RuleBasedStateMachine):
         return those[which % len(those)] if those else None
 
 
+def in_us(time: timedelta | None) -> int | None:
+    return None if time is None else time // timedelta(microseconds=1)
+
+
 def how_long() -> settings:
     """A fixed set of examples in CI; elsewhere new ones each time, and how to see them again."""
     return settings(
-        max_examples=int(os.environ.get("NOTIFIER_TEST_MODEL_EXAMPLES", "60")),
+        max_examples=int(os.environ.get("NOTIFIER_TEST_MODEL_EXAMPLES", "40")),
         stateful_step_count=40,
         deadline=None,
         derandomize="CI" in os.environ,
