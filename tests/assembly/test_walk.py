@@ -129,6 +129,16 @@ async def test_what_a_relay_does_moves_the_numbers(
     assert {name: found.get(f"notifier_{name}") for name in names} == dict.fromkeys(names, 1)
 
 
+async def test_a_relay_that_refuses_us_is_an_error_once_and_not_with_each_mail(
+    office: Office, server: ScriptedSmtp
+) -> None:
+    server.on(Step.MAIL, Say(535, "5.7.8 who are you"))
+    async with at_work(office, server) as wing:
+        await wing.send()
+        await wing.steps(1)
+    assert [fact.event for fact in wing.facts if fact.level == "error"] == ["relay.paused"]
+
+
 async def test_a_claim_that_left_no_outcome_is_ambiguous(
     office: Office, server: ScriptedSmtp
 ) -> None:
