@@ -193,3 +193,25 @@ async def test_what_is_at_the_relay_is_not_canceled_and_what_waits_is(
     assert (await service.read(waiting))["status"] == "canceled"
     assert [mail.rcpt_to for mail in relay.accepted] == ["ann@example.org"]
     assert err == ""
+
+
+async def test_the_doctor_finds_all_well_beside_a_service_and_sends_nothing(
+    terminal: Terminal, service: Service, relay: ScriptedSmtp
+) -> None:
+    await terminal.until_status("seats busy")
+    found = await terminal.asks("doctor")
+    marks = {check["about"]: check["mark"] for check in found["checks"]}
+    assert found["ok"] is True
+    assert (marks["relay main"], marks["delivery"], marks["database"]) == ("ok", "ok", "ok")
+    assert relay.accepted == []
+    assert relay.connections[-1].verbs() == ["EHLO", "AUTH", "MAIL", "RSET", "QUIT"]
+
+
+async def test_the_doctor_names_the_setting_of_a_refused_password(
+    terminal: Terminal, relay: ScriptedSmtp
+) -> None:
+    terminal.settings["RELAYS__MAIN__URL"] = f"smtp://user:wrong@127.0.0.1:{relay.port}?tls=none"
+    code, out, err = await terminal.type("doctor")
+    assert (code, err) == (1, "")
+    assert "✗ Relay main (127.0.0.1" in out
+    assert "→ Fix NOTIFIER_RELAYS__MAIN__USERNAME and NOTIFIER_RELAYS__MAIN__PASSWORD." in out
