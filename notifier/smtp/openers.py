@@ -63,7 +63,7 @@ class Openers:
         client, began = self._make(), time.perf_counter()
         try:
             failure = await _open(client)
-        except BaseException:
+        except BaseException:  # called off, or a bug of ours: no open socket stays behind
             client.abort()
             raise
         task = asyncio.current_task()
