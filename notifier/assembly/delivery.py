@@ -32,6 +32,8 @@ _ASIDE_S: Final = 60.0
 _QUEUEING: Final = 2.0
 """A mail may wait for a connection as long as others take. What is beyond all this has hung."""
 
+_QUIT_S: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -129,7 +131,10 @@ async def open_delivery(
             presence=presence,
         )
     finally:
-        await asyncio.gather(relays.aclose(), asyncio.to_thread(doorbell.close))
+        # A relay that does not answer a QUIT must not hold up the end of a process.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(relays.aclose(), _QUIT_S)
+        await asyncio.to_thread(doorbell.close)
 
 
 async def _free_leases_of_the_dead(store: Store, desk: Desk) -> None:

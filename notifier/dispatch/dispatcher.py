@@ -21,7 +21,7 @@ that became due; its bell is heard at once."""
 
 _STORE_PAUSE_S = 1.0
 _RENEWALS_PER_LEASE: Final = 3
-_LAST_WRITES_S: Final = 1.5
+_LAST_WRITES_S: Final = 1.0
 """After the grace, jobs that were cut off have so long to be written down."""
 
 

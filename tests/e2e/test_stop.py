@@ -112,6 +112,23 @@ async def test_a_mail_whose_dot_is_slower_than_the_grace_is_sent_again_and_flagg
     assert len({mail.content for mail in relay.accepted}) == 1
 
 
+async def test_a_mail_cut_off_before_its_dot_is_sent_by_the_next_process_and_not_flagged(
+    settings: Settings, relay: ScriptedSmtp, tmp_path: Path
+) -> None:
+    """At once, although its lease would run for much longer: it was given back."""
+    patient = {**settings, "DISPATCH__LEASE_S": 3600}
+    never = relay.on(Step.RCPT, Hold(asyncio.Event()), times=1)
+    async with one(tmp_path, "serve", **patient) as service:
+        told = await service.send("ann@example.org")
+        await relay.until(lambda: never.hits == 1)
+        await ends(service, stop(service))
+    async with one(tmp_path, "serve", **patient) as service:
+        sent = await service.until(told, "sent")
+        assert not await is_flagged(service, told)
+        assert sent["messages"][0]["status"] == "sent"
+    assert len(relay.accepted) == 1
+
+
 async def test_readyz_says_draining_for_as_long_as_it_takes(
     settings: Settings, relay: ScriptedSmtp, tmp_path: Path
 ) -> None:
