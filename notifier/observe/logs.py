@@ -75,7 +75,8 @@ class LogWriter:
         """An `Observer`. Safe in any thread."""
         if _RANK[fact.level] >= self.threshold:
             # A dataclass's fields in their order; `fields()` would cost more than all the rest.
-            values = {name: getattr(fact, name) for name in fact.__match_args__}
+            names: tuple[str, ...] = fact.__match_args__
+            values = {name: getattr(fact, name) for name in names}
             self.write(fact.level, fact.event, values)
 
     def write(self, level: Level, event: str, values: Record) -> None:
