@@ -49,7 +49,7 @@ async def test_ten_times_its_capacity_is_refused_and_every_202_is_sent(
             assert sorted(watch.waits_s)[len(watch.waits_s) * 99 // 100] < 2
             began = time.monotonic()
             told = await service.send("last@example.org")
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
             await sink.until(lambda: len(sink.distinct) > len(callers.accepted))
         await service.until(told, "sent")
         assert {one.rcpt_to for one in sink.journal} == callers.accepted | {"last@example.org"}
