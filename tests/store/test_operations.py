@@ -232,15 +232,19 @@ async def test_a_selection_tells_the_statuses_of_waiting_mail_apart(world: World
     assert await selected(world, chosen(world, "queued", "deferred")) == [deferred, queued]
 
 
-async def test_a_selection_is_about_when_messages_ended(world: World) -> None:
-    await ended(world)
-    earlier = world.now
+async def test_a_selection_is_about_when_messages_ended_not_when_they_were_accepted(
+    world: World,
+) -> None:
+    early = await ended(world)
+    identity = await accepted(world)
+    (claimed,) = await world.claim()
+    begin = world.now
     world.now += timedelta(hours=3)
-    late = await ended(world)
+    await world.record(claimed, Step.ATTEMPTS_USED_UP)
     since = world.now - timedelta(hours=2)
-    assert await selected(world, chosen(world, "failed", since=since)) == [late]
-    assert late not in await selected(world, chosen(world, "failed", until=world.now))
-    assert len(await selected(world, chosen(world, "failed", since=earlier))) == 2
+    assert await selected(world, chosen(world, "failed", since=since)) == [identity]
+    assert await selected(world, chosen(world, "failed", until=since)) == [early]
+    assert len(await selected(world, chosen(world, "failed", since=begin))) == 2
 
 
 async def test_a_selection_by_domain_does_not_mean_its_neighbours(world: World) -> None:
