@@ -228,6 +228,7 @@ class MailLane:
             events=tuple(events),
             relay=step.attempt.relay if step.attempt else None,
             queue_id=step.attempt.queue_id if step.attempt else None,
+            sealed=job.sealed,
         )
 
     async def _record(self, outcome: Outcome) -> bool:

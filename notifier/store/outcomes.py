@@ -20,6 +20,7 @@ class Outcome:
 
     `step` None puts the message back until `due_at`; else it leaves the outbox by that step.
     `attempt` is the new count. `events` are written even if the lease was lost meanwhile.
+    `sealed`: the mail may hold a secret, which is erased once nobody needs it any more.
     """
 
     claim: Claim
@@ -30,6 +31,7 @@ class Outcome:
     events: tuple[Event, ...]
     relay: str | None = None
     queue_id: str | None = None
+    sealed: bool = True
 
 
 def _record(connection: Connection, items: Sequence[Outcome]) -> Sequence[bool]:
@@ -125,9 +127,9 @@ def _finish(connection: Connection, items: Sequence[Outcome]) -> None:
         _FINAL, [_final_values(item, item.step) for item in items if item.step is not None]
     )
     connection.execute(_GONE, [{"id_": item.claim.id} for item in items])
-    erase_spent_secrets(
-        connection, [item.claim.id for item in items], max(item.at for item in items)
-    )
+    sealed = [item.claim.id for item in items if item.sealed]
+    if sealed:
+        erase_spent_secrets(connection, sealed, max(item.at for item in items))
 
 
 def erase_spent_secrets(connection: Connection, ids: Sequence[str], at: datetime) -> None:
