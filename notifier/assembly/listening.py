@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from notifier.api.listen import PortBusy, bind, bound_port
+from notifier.observe.facts import ListenerStarted, Observer
 from notifier.settings import Settings
 from notifier.settings.defaults import COMPAT_PORT, HTTP_PORT, SMTP_PORT
 
@@ -98,3 +99,11 @@ def _moved(sock: socket.socket, wanted: int, setting: str) -> list[str]:
     if port == wanted:
         return []
     return [f"Port {wanted} is in use, so this one took {port}; {setting} makes it fixed."]
+
+
+def log_listeners(sockets: Listening, observe: Observer) -> None:
+    """For roles that run unattended; the others tell a person where to look."""
+    for purpose, sock in (("api", sockets.http), ("ops", sockets.ops)):
+        if sock is not None:
+            host, port = sock.getsockname()[:2]
+            observe(ListenerStarted(purpose, host, port))

@@ -20,11 +20,12 @@ from notifier.api.notifications import notifications_router
 from notifier.api.ops import ops_app
 from notifier.api.registrations import registrations_router
 from notifier.api.server import Server, stop_on_signals
-from notifier.assembly.delivery import Delivery, open_delivery
+from notifier.assembly.delivery import Delivery, ending, open_delivery
 from notifier.assembly.first_steps import first_steps, mailbox_steps
+from notifier.assembly.garbage import spare_what_stays
 from notifier.assembly.instruments import Instruments, instruments
 from notifier.assembly.keys import declared_keys, migrates_itself
-from notifier.assembly.listening import Listening, listening
+from notifier.assembly.listening import Listening, listening, log_listeners
 from notifier.assembly.sample import sample_key, send_sample
 from notifier.compose.catalogue import Catalogue
 from notifier.core.address import parse_mailbox
@@ -35,7 +36,7 @@ from notifier.flows.desk import Desk
 from notifier.flows.keys import KnownKeys
 from notifier.flows.own_mails import check_own_mails
 from notifier.mailbox.house import House, open_mailbox
-from notifier.observe.facts import ListenerStarted, Observer, SchemaMigrated
+from notifier.observe.facts import Observer, SchemaMigrated
 from notifier.observe.logs import configure
 from notifier.settings import Settings
 from notifier.settings.defaults import public_url
@@ -120,6 +121,7 @@ async def _live(ground: Ground) -> int:
     with stop_on_signals(ground.stop):
         async with AsyncExitStack() as stack:
             work = await _open(stack, ground)
+            spare_what_stays()
             async with asyncio.TaskGroup() as group:
                 for one in work:
                     group.create_task(_stopping_at_its_end(one, ground.stop))
@@ -145,11 +147,11 @@ async def _open(stack: AsyncExitStack, ground: Ground) -> list[Coroutine[Any, An
             work = _serving(ground, create_app(routers=[house.router], frame=frame), house)
             return [*work, _say(ground, mailbox_steps(ground.settings, ground.sockets))]
     else:
-        _log_listeners(ground)
+        log_listeners(ground.sockets, ground.observe)
     desk = await stack.enter_async_context(_desk(ground))
     targets = relay_targets(ground.settings, capture_port=ground.sockets.smtp_port)
     delivery = await stack.enter_async_context(open_delivery(desk, targets, ground.role))
-    work = [desk.store.keep_time(ground.stop)]
+    work = [desk.store.keep_time(ground.stop), ending(desk, ground.stop)]
     if ground.delivers:
         work.append(delivery.run(ground.stop))
     if ground.role == "worker":
@@ -273,14 +275,6 @@ async def _probes(ground: Ground, frame: Frame) -> AsyncIterator[None]:
             yield
         finally:
             over.set()
-
-
-def _log_listeners(ground: Ground) -> None:
-    """For roles that run unattended; the others tell a person where to look."""
-    for purpose, sock in (("api", ground.sockets.http), ("ops", ground.sockets.ops)):
-        if sock is not None:
-            host, port = sock.getsockname()[:2]
-            ground.observe(ListenerStarted(purpose, host, port))
 
 
 async def _first_steps(ground: Ground, plaintext: str) -> None:
