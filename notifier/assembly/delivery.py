@@ -28,6 +28,7 @@ from notifier.store.doorbell import Doorbell
 from notifier.store.outbox import FREE, Claimed
 from notifier.store.store import Store
 
+_GIVE_BACK_S: Final = 1.0
 _ASIDE_S: Final = 60.0
 _QUEUEING: Final = 2.0
 """A mail may wait for a connection as long as others take. What is beyond all this has hung."""
@@ -135,6 +136,13 @@ async def open_delivery(
         with suppress(TimeoutError):
             await asyncio.wait_for(relays.aclose(), _QUIT_S)
         await asyncio.to_thread(doorbell.close)
+
+
+async def ending(desk: Desk, stop: asyncio.Event) -> None:
+    """A stop waits for the database as for all else: for the grace, and to give back mail."""
+    await stop.wait()
+    grace_s = max(desk.settings.http.grace_s, desk.settings.dispatch.grace_s)
+    desk.store.end_within(grace_s + _GIVE_BACK_S)
 
 
 async def _free_leases_of_the_dead(store: Store, desk: Desk) -> None:

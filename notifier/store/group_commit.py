@@ -48,9 +48,13 @@ class GroupCommit:
         for thread in self._threads:
             thread.start()
 
+    def last_call(self) -> None:
+        """Take no more writes. What waits is committed, or refused if the database is away."""
+        self._queue.close()
+
     def close(self) -> None:
         """Commit what waits, then stop. Blocks; call it from a thread that may."""
-        self._queue.close()
+        self.last_call()
         for thread in self._threads:
             thread.join()
 
@@ -175,8 +179,11 @@ class _Writer:
         self._pause_s = _RECONNECT_FIRST_S
 
     def pause(self) -> None:
-        """Wait a little, longer each time until something works."""
-        time.sleep(self._pause_s)
+        """Wait a little, longer each time until something works, or until closing begins."""
+        if self._queue.closing:
+            time.sleep(_RECONNECT_FIRST_S)
+        else:
+            self._queue.wait_for_close(self._pause_s)
         self._pause_s = min(self._pause_s * 2, _RECONNECT_MAX_S)
 
     def close(self) -> None:

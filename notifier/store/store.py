@@ -70,6 +70,13 @@ class Store:
         """Commit `item` and return its result. See `GroupCommit.write`."""
         return await self._writers.write(write, item, timeout_s=self._timeout_s)
 
+    def end_within(self, seconds: float) -> None:
+        """Take no more writes after this time, and wait no longer for a database that is away.
+
+        To be called in the event loop, when the process stops.
+        """
+        asyncio.get_running_loop().call_later(seconds, self._writers.last_call)
+
     async def read(
         self,
         query: Callable[Concatenate[Connection, P], Result],

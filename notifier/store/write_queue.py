@@ -77,6 +77,11 @@ class WriteQueue:
                 self.changed.wait()
             return bool(self.waiting)
 
+    def wait_for_close(self, timeout_s: float) -> None:
+        """Block until closing begins, or for so long."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.closing, timeout_s)
+
     def begin(self, at_most: int) -> list[Member]:
         """Take members whose transaction begins now."""
         with self.changed:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -28,6 +29,10 @@ from tests.support.scripted_smtp import Hold, ScriptedSmtp, Step
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 OUTAGE_S = 8.0
+GRACE_S = 4
+WRITE_TIMEOUT_S = 10
+"""Each write of a running process waits so long for a database that is away."""
+
 MANY = 1000
 
 
@@ -74,6 +79,29 @@ async def test_a_database_outage_loses_nothing_and_needs_no_hand(
     assert all(int(answer.headers["retry-after"]) > 0 for answer in callers.refused)
     codes = {answer.json()["code"] for answer in callers.refused}
     assert codes <= {"store_away", "store_unwritable", "store_busy"}
+
+
+async def test_processes_stop_in_time_while_the_database_is_away(
+    relay: ScriptedSmtp, tmp_path: Path
+) -> None:
+    with crashing_server() as database:
+        settings = operators(database.url, relay, tmp_path)
+        grace = {"HTTP__GRACE_S": GRACE_S, "DISPATCH__GRACE_S": GRACE_S}
+        await migrate(tmp_path, settings)
+        async with (
+            one(tmp_path, *API, **settings, **grace) as api,
+            one(tmp_path, "worker", **settings, **grace) as worker,
+        ):
+            callers = Callers([api])
+            posting = asyncio.create_task(callers.keep_posting("caller", asyncio.Event()))
+            await callers.more(5)
+            database.crash()
+            await all_are("unavailable", [api, worker])
+            began = time.monotonic()
+            ends = [process.terminate() for process in (api, worker)]
+            assert await asyncio.gather(*ends) == [0, 0]
+            assert time.monotonic() - began < WRITE_TIMEOUT_S
+            posting.cancel()
 
 
 async def test_four_workers_send_a_thousand_mails_once_each(
