@@ -180,6 +180,7 @@ async def house(database: DatabaseSettings, folder: Path, **more: object) -> Asy
             folder,
             DISPATCH__LEASE_S=1.5,
             DISPATCH__GRACE_S=0.3,
+            RELAYS__MAIN__RATE_PER_S=1000,
             TEST_FAILPOINT_FILE=folder / "failpoint",
             **more,
         )

@@ -12,7 +12,7 @@ from tests.proof.fleet import Instance
 from tests.proof.installation import installation
 from tests.proof.sink import Act, Manner, Session, Step, Wait
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 SERVE, WORKER = ("serve",), ("worker",)
 MOST_CLAIMS = 5
 

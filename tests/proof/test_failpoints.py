@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from notifier.settings.sections import DatabaseSettings
 from tests.proof.failpoints import MOMENTS, used_writes
 from tests.proof.house import AT_ONCE, House, house
-from tests.proof.sink import Session, Step, Wait
+from tests.proof.sink import Act, Session, Step, Wait
 from tests.support.postgres import fresh_database
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 Reach = Callable[[House], Awaitable[object]]
 
 
@@ -59,6 +59,14 @@ async def given_back(one: House) -> None:
     one.process.strike(15)
 
 
+async def paused(one: House) -> None:
+    """The relay does not want us at all, which is the operator's business."""
+    one.sink.manners = lambda step, _session: Act.REJECT if step is Step.CONNECT else None
+    await one.restart()
+    await one.process.answers()
+    await one.post()
+
+
 REACHED: dict[str, Reach] = {
     "accept": House.post,
     "claim": House.post,
@@ -75,6 +83,8 @@ REACHED: dict[str, Reach] = {
     "forget_loose_events": forgotten,
     "report_worker": begun,
     "leave_worker": stopped,
+    "take_slice": House.post,
+    "say_paused": paused,
 }
 """How a running service is brought to each `Write` of the house."""
 

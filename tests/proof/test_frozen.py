@@ -11,7 +11,7 @@ from notifier.settings.sections import DatabaseSettings
 from tests.proof.installation import Installation, installation
 from tests.proof.sink import Manner, Session, Step, Wait
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 ANN = "ann@example.org"
 LEASE_S = 2
 
