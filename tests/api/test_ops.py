@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx2
@@ -13,7 +14,7 @@ from notifier.api.frame import Frame, Health
 from notifier.api.ops import ops_app
 from notifier.core.errors import Unavailable
 from notifier.observe.exposition import Page
-from tests.api.door import Door, assert_problem, dev, production
+from tests.api.door import Door, assert_problem, dev, form_router, production
 
 pytestmark = pytest.mark.anyio
 
@@ -98,12 +99,19 @@ async def test_a_stranger_sees_no_metrics_in_dev() -> None:
 
 async def test_metrics_are_answered_while_the_limiter_is_full() -> None:
     door = dev(max_concurrency=1)
-    app = create_app(routers=[door.things()], frame=measured(door))
+
+    async def slow_form() -> AsyncIterator[bytes]:
+        yield b"t="
+        door.inside.set()
+        await door.held.wait()
+
+    app = create_app(routers=[form_router()], frame=measured(door))
     transport = httpx2.ASGITransport(app=app)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        waiting = asyncio.create_task(http.post("/v1/things/wait/stop"))
+        waiting = asyncio.create_task(http.post("/confirm", content=slow_form(), headers=form))
         await door.inside.wait()
-        assert_problem(await http.post("/v1/things/wait/stop"), 503)
+        assert_problem(await http.get("/docs"), 503)
         assert (await http.get("/metrics")).status_code == 200
         door.held.set()
         await waiting
