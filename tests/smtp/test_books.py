@@ -105,7 +105,7 @@ async def test_what_is_reported_is_what_the_server_took(seed: int, *, chaining: 
     names = [f"{n}@example.org" for n in range(MAILS)]
     async with ScriptedSmtp() as server:
         script(server, chance)
-        limits = {**QUICK, "command_timeout_s": 0.5, "connections": 6, "mails_per_connection": 20}
+        limits = {**QUICK, "connections": 6, "mails_per_connection": 20}
         async with desk(server.target(chaining=chaining, **limits)) as sender:
             rows = await asyncio.gather(
                 *[until_taken_or_refused(sender, name, chance) for name in names]
