@@ -79,7 +79,7 @@ def beside(settings: DatabaseSettings, data_dir: Path) -> Iterator[Beside]:
             " to be the one that Notifier runs with, and `notifier dev` or `notifier serve` makes"
             " it at its first start"
         )
-    where = str(url.database) if is_sqlite else f"{url.host}/{url.database}"
+    where = str(url.database) if is_sqlite else f"{url.host or 'localhost'}/{url.database}"
     hurried = settings.model_copy(
         update={
             "migrate_wait_s": 0,

@@ -19,6 +19,10 @@ from notifier.store.migrate import current
 from notifier.store.workers import workers
 
 _OLDEST_SERVER: Final = 14
+_ANOTHER_SCHEMA: Final = (
+    "`notifier migrate` makes an older schema, or none, into this release's; for a newer one take"
+    " the newer release"
+)
 _SKEW: Final = timedelta(seconds=2)
 _MUCH_SKEW: Final = timedelta(seconds=30)
 _SPARE: Final = 10
@@ -41,7 +45,9 @@ def of_store(settings: Settings) -> Iterator[Check]:
         with beside(settings.database, settings.data_dir) as store:
             yield from _opened(store, settings)
     except (Misconfigured, Unavailable) as error:
-        yield failed("database", error.detail, "start the database, or mend NOTIFIER_DATABASE__URL")
+        away = "cannot be used" in error.detail
+        remedy = "start the database, or mend NOTIFIER_DATABASE__URL" if away else _ANOTHER_SCHEMA
+        yield failed("database", error.detail, remedy)
 
 
 def _opened(store: Beside, settings: Settings) -> Iterator[Check]:
@@ -93,10 +99,12 @@ def _server(report: ServerReport) -> Iterator[Check]:
     ):
         if report.settings.get(name) == "off":
             yield failed(
-                name, f"{name} is off: {loss}", f"ALTER SYSTEM SET {name} = on, and reload"
+                name,
+                f"PostgreSQL's {name} is off: {loss}",
+                f"ALTER SYSTEM SET {name} = on, and reload",
             )
         else:
-            yield ok(name, f"{name} is on")
+            yield ok(name, f"PostgreSQL's {name} is on")
     if report.synchronous_commit == "off":
         yield failed(
             "synchronous_commit",
@@ -104,15 +112,17 @@ def _server(report: ServerReport) -> Iterator[Check]:
             "take it out of the URL's options and of ALTER ROLE",
         )
     else:
-        yield ok("synchronous_commit", f"synchronous_commit is {report.synchronous_commit}")
+        yield ok(
+            "synchronous_commit", f"its synchronous_commit is {report.synchronous_commit} here"
+        )
     if report.settings.get("autovacuum") == "off":
         yield warning(
             "autovacuum",
-            "autovacuum is off: the queue's table grows and claims become slow",
+            "its autovacuum is off: the queue's table grows and claims become slow",
             "ALTER SYSTEM SET autovacuum = on, and reload",
         )
     else:
-        yield ok("autovacuum", "autovacuum is on")
+        yield ok("autovacuum", "its autovacuum is on")
 
 
 def _connections(report: ServerReport, store: Beside, settings: Settings) -> Check:
@@ -121,8 +131,8 @@ def _connections(report: ServerReport, store: Beside, settings: Settings) -> Che
     each = connections_of_a_process(settings.database)
     wanted = max(alive, 1) * each + _SPARE
     says = (
-        f"max_connections is {most}, {report.connections} are open; a Notifier process takes up"
-        f" to {each}, and {alive} of those that deliver are alive"
+        f"the server allows {most} connections (max_connections), {report.connections} are open;"
+        f" {alive} Notifier processes deliver, and each takes up to {each}"
     )
     if wanted <= most:
         return ok("max_connections", says)
