@@ -1,14 +1,14 @@
 """A mail that kills the process which sends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.fleet import Settings, one, operators
-from tests.support.scripted_smtp import Hold, ScriptedSmtp, Step
+from tests.support.scripted_smtp import Hold, Rule, ScriptedSmtp, Step
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -28,6 +28,10 @@ def settings(relay: ScriptedSmtp, migrated_sqlite: Path, tmp_path: Path) -> Sett
     return operators(f"sqlite:///{file}", relay, tmp_path)
 
 
+def hit(rule: Rule, times: int) -> Callable[[], bool]:
+    return lambda: rule.hits >= times
+
+
 async def test_a_mail_that_kills_its_process_five_times_is_held_and_others_are_sent(
     settings: Settings, relay: ScriptedSmtp, tmp_path: Path
 ) -> None:
@@ -37,7 +41,7 @@ async def test_a_mail_that_kills_its_process_five_times_is_held_and_others_are_s
         async with one(tmp_path, "serve", **settings) as service:
             if not kills:
                 told = await service.send("deadly@example.org")
-            await relay.until(lambda kills=kills: deadly.hits > kills)
+            await relay.until(hit(deadly, kills + 1))
             await service.kill()
     async with one(tmp_path, "serve", **settings) as service:
         await service.until(told, "held")
