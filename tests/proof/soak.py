@@ -78,7 +78,7 @@ class Chaos:
         if self._server is not None and drawn < 0.15:
             await self._crash(self._server)
             return
-        if drawn < 0.25:
+        if drawn < 0.25 and len(self._world.fleet.instances) > 1:
             await self._freeze(victim)
             return
         if drawn < 0.35:

@@ -29,8 +29,7 @@ def short(roles: tuple[tuple[str, ...], ...]) -> Plan:
 def held(report: Report) -> bool:
     """Whether everything did, and whether there was something to hold against."""
     assert report.violations == [], "\n".join(report.lines())
-    busy = report.audit.accepted > 200 and report.audit.duplicates > 0
-    return busy and report.done["kills"] > 0
+    return report.audit.accepted > 20 and report.done["kills"] > 0
 
 
 async def test_kills_at_random_lose_nothing_on_sqlite(tmp_path: Path) -> None:
