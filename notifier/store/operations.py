@@ -132,7 +132,13 @@ _CONTENTS = (
     .with_for_update()
 )
 _WAITING = (
-    select(outbox.c.id, outbox.c.owner, outbox.c.due_at, outbox.c.attempt)
+    select(
+        outbox.c.id,
+        outbox.c.owner,
+        outbox.c.due_at,
+        outbox.c.attempt,
+        outbox.c.orphaned,
+    )
     .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(outbox.c.id)
     .with_for_update()
@@ -255,7 +261,8 @@ def _canceled(item: Cancel, found: Any, row: Any) -> Event:
     status = Status(after(found.status, Step.CANCELED).value)
     data: dict[str, Any] = {"action": who_acts(status)}
     if row is not None and row.owner is not None:
-        data["ambiguous"] = True  # its last claim left no outcome: the mail may have gone out
+        # Claims that left no outcome: the mail may have gone out with each of them.
+        data |= {"ambiguous": True, "times": row.orphaned + 1}
     return _event(item, found, f"message.{status.value}", data)
 
 

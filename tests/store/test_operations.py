@@ -178,7 +178,8 @@ async def test_a_message_whose_sender_was_lost_is_canceled_with_doubt(world: Wor
     (claimed,) = await world.claim()
     world.now += timedelta(seconds=31)
     assert await cancel(world, identity) is Decided.DONE
-    assert (await story_of(world, identity))[-1].data["ambiguous"] is True
+    told = (await story_of(world, identity))[-1].data
+    assert (told["ambiguous"], told["times"]) == (True, 1)
     assert await world.record(claimed, Step.DELIVERED) is False
 
 
