@@ -35,7 +35,10 @@ class Life:
         if not self.memory:
             return f"{self.name} (pid {self.pid}): too short for a sample"
         first, last, most = self.memory[0], self.memory[-1], max(self.memory)
-        return f"{self.name} (pid {self.pid}): {first:.0f} → {last:.0f} MB, at most {most:.0f}"
+        return (
+            f"{self.name} (pid {self.pid}): {first:.0f} → {last:.0f} MB, at most {most:.0f}"
+            f" ({self.growth():+.1f} from the second quarter to the last)"
+        )
 
     def growth(self) -> float:
         """MB from the middle of the run's second quarter to that of its last, by medians: what
