@@ -58,13 +58,14 @@ class _Passage:
     """One mail on its way, as far as it matters to whoever has to cut it off."""
 
     def __init__(self, lease: Lease) -> None:
-        self.at_the_dot = False
+        self.at_the_dot = self.given_up = False
         self._lease = lease
 
     def abort(self) -> bool:
         """Asked right before the final dot, which is written at once unless this is True."""
-        self.at_the_dot = not self._lease.lapsed()
-        return not self.at_the_dot
+        self.given_up = self._lease.lapsed()
+        self.at_the_dot = not self.given_up
+        return self.given_up
 
 
 class MailLane:
@@ -150,6 +151,11 @@ class MailLane:
                     await self._give_back(job, counted=lease.hung)
                     return
                 step = self._cut_off(job)
+            if passage.given_up:
+                # Not the relay's doing: no try is used up, and nobody has to wait.
+                if not await self._give_back(job, counted=False):
+                    self._tools.observe(LeaseLost(job.claim.id))
+                return
         lease.writing = True
         stood = await self._record(self._outcome(job, step))
         if not stood:
@@ -204,12 +210,16 @@ class MailLane:
         following = next_step(judged, tried, self._rules, self._tools.jitter())
         return StepTaken(following, judged.reason, attempt, judged)
 
-    async def _give_back(self, job: Claimed, *, counted: bool) -> None:
-        """Nothing was delivered. `counted`: its claim is one without an outcome all the same."""
+    async def _give_back(self, job: Claimed, *, counted: bool) -> bool:
+        """Nothing was delivered. `counted`: its claim is one without an outcome all the same.
+
+        False: it was somebody else's already.
+        """
         release = Release(job.claim, self._tools.now(), counted)
         # A store that is away now frees it by its lease.
         with suppress(Unavailable):
-            await self._tools.store.write(RELEASE, release)
+            return await self._tools.store.write(RELEASE, release)
+        return True
 
     def _outcome(self, job: Claimed, step: StepTaken) -> Outcome:
         at = self._tools.now()

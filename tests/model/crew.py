@@ -212,7 +212,10 @@ class Crew:
         A repeated commit is known by its events; an outcome without any may be called late.
         """
         late = sum(not one for one in stands.values())
-        mute = sum(not job.claimed.orphaned and outcomes[job] is RESTS for job in outcomes)
+        mute = sum(
+            outcomes[job] is GIVEN_UP or (outcomes[job] is RESTS and not job.claimed.orphaned)
+            for job in outcomes
+        )
         if doubt == "committed":
             assert lost <= late + mute
         else:
@@ -231,6 +234,10 @@ class Crew:
     def _record(self, job: Job, answer: Answer, *, stands: bool) -> None:
         """What has to be in the books after it: a late outcome leaves its events alone."""
         entry, now = job.entry, self.office.clock()
+        if answer is GIVEN_UP:
+            if stands:
+                entry.owner, entry.put_back_at = None, None
+            return
         entry.flags += job.claimed.orphaned + (answer.ending == "doubt")
         if not stands:
             return

@@ -12,7 +12,7 @@ from notifier.core.reply import LinkFailure, LinkFault, Outcome, Phase, Reply
 from notifier.core.route import Route
 from notifier.smtp.relays import Attempt
 
-Ending = Literal["sent", "bounced", "rejected", "again", "doubt", "untouched"]
+Ending = Literal["sent", "bounced", "rejected", "again", "doubt", "untouched", "given back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ RESTS = ANSWERS["rests"]
 CUT_OFF = ANSWERS["loses it after the dot"]
 """What a worker has to say of a mail that it leaves behind the final dot."""
 
-GIVEN_UP = ANSWERS["drops in the body"]
+GIVEN_UP = Answer(_breaks(Phase.BODY, LinkFault.DROPPED), "given back")
 """What is left of a mail whose sender saw before the dot that its lease had lapsed."""
 
 
