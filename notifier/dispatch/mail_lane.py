@@ -140,22 +140,9 @@ class MailLane:
     async def perform(self, job: Claimed, lease: Lease) -> None:
         """Send one message, unless it should not be sent any more, and record it."""
         content = self._content(job)
-        step = self._without_sending(job, content)
+        step = self._without_sending(job, content) or await self._sent(job, content, lease)
         if step is None:
-            passage = _Passage(lease)
-            try:
-                step = await self._send(job, content, passage)
-            except asyncio.CancelledError:
-                lease.writing = True
-                if not passage.at_the_dot:
-                    await self._give_back(job, counted=lease.hung)
-                    return
-                step = self._cut_off(job)
-            if passage.given_up:
-                # Not the relay's doing: no try is used up, and nobody has to wait.
-                if not await self._give_back(job, counted=False):
-                    self._tools.observe(LeaseLost(job.claim.id))
-                return
+            return
         lease.writing = True
         stood = await self._record(self._outcome(job, step))
         if not stood:
@@ -164,6 +151,24 @@ class MailLane:
             self._tools.observe(ClaimLost(job.claim.id, job.orphaned))
         if step.happened:
             self._tools.observe(fact_of(step, job))
+
+    async def _sent(self, job: Claimed, content: bytes, lease: Lease) -> StepTaken | None:
+        """What became of a try. None: it was broken off before the dot, and the mail given back."""
+        passage = _Passage(lease)
+        try:
+            step = await self._send(job, content, passage)
+        except asyncio.CancelledError:
+            lease.writing = True
+            if passage.at_the_dot:
+                return self._cut_off(job)
+            await self._give_back(job, counted=lease.hung)
+            return None
+        if not passage.given_up:
+            return step
+        # Not the relay's doing: no try is used up, and nobody has to wait.
+        if not await self._give_back(job, counted=False):
+            self._tools.observe(LeaseLost(job.claim.id))
+        return None
 
     def _content(self, job: Claimed) -> bytes:
         """The mail's bytes; empty when they cannot be had."""
