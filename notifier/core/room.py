@@ -1,7 +1,7 @@
 """How much work a process takes on at once: seats, some of them for what is urgent, and bytes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _LEAST_SHARE: Final = 4
@@ -37,6 +37,10 @@ class Room:
             return self
         seats = max(seats, 0)
         return Room(seats, min(self.plain, seats), self.size_bytes, self.alone, self.urgent_alone)
+
+    def with_plain(self, plain: int) -> "Room":
+        """At most so many that are not urgent; for urgent ones nothing changes."""
+        return replace(self, plain=min(self.plain, max(plain, 0)))
 
 
 @dataclass(frozen=True, slots=True)

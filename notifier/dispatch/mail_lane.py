@@ -94,6 +94,8 @@ class MailLane:
         """Due messages of the route."""
         if not self._captures_itself:
             room = room.limited(self._tools.relays.room(self._route))
+            appetite = self._tools.relays.appetite(self._route)
+            room = room if appetite is None else room.with_plain(appetite)
         catch = await self._tools.store.write(CLAIM, self._request(room))
         return catch.mails, catch.more
 

@@ -184,7 +184,9 @@ class LimitSettings(Section):
 class DispatchSettings(Section):
     """The delivery wing."""
 
-    seats: int = Field(50, ge=1, le=1000, description="mails under way at once")
+    seats: int = Field(
+        200, ge=1, le=1000, description="most mails under way at once; fewer while relays are slow"
+    )
     urgent_seats: int = Field(
         5, ge=0, description="of the seats, so many are taken by urgent mail only"
     )

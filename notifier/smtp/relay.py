@@ -19,6 +19,7 @@ from notifier.smtp.courier import GIVEN_UP
 from notifier.smtp.fleet import Fleet
 from notifier.smtp.parcel import Parcel
 from notifier.smtp.slip import Slip, Try
+from notifier.smtp.throughput import Throughput
 from notifier.smtp.trust import Trust
 
 _AHEAD_S: Final = 2.0
@@ -47,6 +48,7 @@ class Relay:
             settle=self._settle,
             holds=lambda slip: breaker.holds(slip.ticket),
         )
+        self._throughput = Throughput()
         self._refused: set[Envelope] = set()
         self._refused_code: int | None = None
 
@@ -90,6 +92,12 @@ class Relay:
         free = most - len(self.fleet.line)
         return free if free * 2 >= most else 0
 
+    def appetite(self) -> int:
+        """How many more mails keep its connections busy for the next moments."""
+        fleet = self.fleet
+        enough = self._throughput.enough(fleet.capacity.now)
+        return max(0, enough - len(fleet.line) - fleet.under_way)
+
     async def aclose(self) -> None:
         """Close all connections."""
         self.breaker.close()
@@ -102,6 +110,7 @@ class Relay:
         elapsed_ms = (time.perf_counter() - slip.started_at) * 1000
         refusals = self._count_refusals(slip.parcel.envelope, outcome)
         slip.answer.set_result(Try(outcome, slip.reached_mail, elapsed_ms, refusals))
+        self._throughput.took()
         if outcome is GIVEN_UP:
             self.breaker.abandoned(slip.ticket)
             return

@@ -148,11 +148,19 @@ class Relays:
         wait for what comes of the first. 0 while none may be tried, or while as many wait as a
         relay's rate lets out within the next moments; `usable()` returns when that is over.
         """
-        relays = self._routes[route]
-        up = next((relay for relay in relays if relay.breaker.health.state == "up"), None)
+        up = self._first_up(route)
         if up is not None:
             return up.room()
-        return 1 if any(relay.breaker.admits() for relay in relays) else 0
+        return 1 if any(relay.breaker.admits() for relay in self._routes[route]) else 0
+
+    def appetite(self, route: Route) -> int | None:
+        """How many mails of `route` that are not urgent should be claimed now, beside those given
+        here: as many as keep the connections of the relay that is up busy until more can be.
+
+        None: no relay is up; see `room`.
+        """
+        up = self._first_up(route)
+        return None if up is None else up.appetite()
 
     def is_paused(self, route: Route) -> bool:
         """Whether every relay of `route`, and there is one, is paused: by itself because it is
@@ -227,6 +235,10 @@ class Relays:
             if relay.target.name == name:
                 relay.fleet.turn_away()
         self._ring()
+
+    def _first_up(self, route: Route) -> Relay | None:
+        relays = self._routes[route]
+        return next((relay for relay in relays if relay.breaker.health.state == "up"), None)
 
     def _ring(self) -> None:
         self._bell.set()

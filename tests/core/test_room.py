@@ -61,3 +61,9 @@ def test_a_limit_counts_for_plain_seats_too() -> None:
     assert Room(10, 0, 25).limited(3).plain == 0
     assert Room(10, 8, 25).limited(None) == Room(10, 8, 25).limited(99) == Room(10, 8, 25)
     assert Room(10, 8, 25).limited(-1).seats == 0
+
+
+def test_a_bound_for_plain_work_leaves_urgent_work_its_seats() -> None:
+    assert Room(10, 8, 25).with_plain(3) == Room(10, 3, 25)
+    assert Room(10, 8, 25).with_plain(99) == Room(10, 8, 25)
+    assert Room(10, 8, 25).with_plain(-1) == Room(10, 0, 25)

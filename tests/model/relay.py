@@ -126,6 +126,9 @@ class World:
     def room(self, _route: Route) -> int | None:
         return None
 
+    def appetite(self, _route: Route) -> int | None:
+        return None
+
     def serves(self, _route: Route) -> bool:
         return True
 

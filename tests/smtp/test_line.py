@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from notifier.core.verdict import Action
+from notifier.smtp.throughput import Throughput
 from tests.smtp.desk import PATIENT, desk
 from tests.support.scripted_smtp import Hold, ScriptedSmtp, Step
 
@@ -96,6 +97,34 @@ async def test_health_tells_connections_line_and_mails_under_way() -> None:
             await asyncio.gather(*sends)
             (health,) = sender.relays.health()
             assert (health.waiting, health.under_way, health.retry_at) == (0, 0, None)
+
+
+async def test_a_slow_relay_is_given_two_mails_for_each_connection() -> None:
+    gate = asyncio.Event()
+    async with ScriptedSmtp() as server:
+        server.on(Step.DOT, Hold(gate))
+        async with desk(server.target(connections=2, **PATIENT)) as sender:
+            assert sender.relays.appetite("live") == 4
+            sends = [sender.begin() for _ in range(3)]
+            await server.until(lambda: len(server.accepted) == 2)
+            assert sender.relays.appetite("live") == 1
+            sends += [sender.begin() for _ in range(3)]
+            await asyncio.sleep(0)  # they stand in line
+            assert sender.relays.appetite("live") == 0
+            gate.set()
+            await asyncio.gather(*sends)
+            assert sender.relays.appetite("test") is None
+
+
+def test_a_quick_relay_is_given_what_it_takes_in_a_tenth_of_a_second() -> None:
+    now = [100.0]
+    throughput = Throughput(lambda: now[0])
+    for _ in range(1000):
+        throughput.took()
+    now[0] += 0.2
+    assert throughput.enough(10) == 500
+    now[0] += 60
+    assert throughput.enough(10) == 20  # nothing since then
 
 
 async def test_room_has_no_bound_without_a_rate() -> None:
