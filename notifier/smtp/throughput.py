@@ -31,4 +31,4 @@ class Throughput:
         now = self._clock()
         if (past_s := now - self._began) >= WINDOW_S:
             self._per_s, self._count, self._began = self._count / past_s, 0, now
-        return max(PER_CONNECTION * connections, int(self._per_s * AHEAD_S))
+        return max(PER_CONNECTION * connections, round(self._per_s * AHEAD_S))
