@@ -164,7 +164,7 @@ def _lanes(
         relays=relays,
         now=desk.now,
         new_id=desk.new_id,
-        jitter=random.SystemRandom().random,
+        jitter=random.random,  # spreads retries; no secret
         observe=desk.observe,
         longest_s=longest_s,
     )
