@@ -90,14 +90,23 @@ class Turns:
         """
         began = time.monotonic()
         if began < self._good_until:
-            urgent = _places(connection, route, Lane.URGENT, now)[0]
+            urgent = self._look(connection, route, Lane.URGENT, now)
             rest = (place for place in self._places if place.lane is not Lane.URGENT)
             self._places = (*urgent, *rest)
             return False
-        self._places, self.standstill_us = _places(connection, route, Lane.BULK, now)
+        self._places = self._look(connection, route, Lane.BULK, now)
         ended = time.monotonic()
         self._good_until = ended + _REUSED * (ended - began)
         return True
+
+    def _look(
+        self, connection: Connection, route: Route, last_lane: Lane, now: datetime
+    ) -> tuple[Place, ...]:
+        places, total_us = _places(connection, route, last_lane, now)
+        if places:
+            # Who found nobody has not learnt it; mail of an earlier look may still want to know.
+            self.standstill_us = total_us
+        return places
 
     def forget(self) -> None:
         """Look again next time."""

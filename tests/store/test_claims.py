@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from notifier.core.message import Lane
 from notifier.core.room import Room
 from notifier.store.engine import writing
 from notifier.store.outbox import Claimed
+from notifier.store.schema import standstill
 from notifier.store.turns import Turns
 from tests.store.bulk import due_bulk
 from tests.store.world import MANY_BYTES, World
@@ -111,6 +113,21 @@ async def test_an_old_look_at_the_line_hides_nobody(world: World) -> None:
     await accept(world, "b")
     await accept(world, "u", lane=Lane.URGENT)
     assert projects(await world.claim(turns=turns)) == "ub"
+
+
+async def test_a_look_that_finds_nobody_shortens_no_life(world: World) -> None:
+    with writing(world.store.database) as connection:
+        row = {"route": "live", "total_us": 7_200_000_000, "seen_at": world.now}
+        connection.execute(standstill.insert().values(row))
+    turns = Turns()
+    for lane in (Lane.URGENT, Lane.BULK):
+        assert not await world.claim(turns=turns)
+        turns._good_until = math.inf
+        mail = world.acceptance(lane=lane)
+        new = replace(mail.notification, default_life=True)
+        await world.accept(replace(mail, notification=new))
+        (claimed,) = await world.claim(turns=turns)
+        assert claimed.expires_at == world.now + world.life
 
 
 async def test_a_recent_look_is_used_again(world: World) -> None:
