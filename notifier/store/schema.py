@@ -112,6 +112,8 @@ message = Table(
     Column("final_at", Instant),
     Index("ix_message_notification", "notification_id", "position"),
     Index("ix_message_recipient", "rcpt_to", "id"),
+    # Whether anybody still needs a content is asked each time a mail with a secret ends.
+    Index("ix_message_content", "content_id"),
 )
 """One mail to one recipient: envelope and status."""
 

@@ -15,6 +15,8 @@ from notifier.store.claiming import CLAIM, ClaimRequest
 from notifier.store.engine import writing
 from notifier.store.events import Cursor, StoryPart, feed, feed_end, story
 from notifier.store.outbox import FREE
+from notifier.store.outcomes import erase_spent_secrets
+from notifier.store.retention import ERASE_BYTES, Sweep
 from notifier.store.turns import next_due
 from tests.store.bulk import NUMBERS
 from tests.store.conftest import Opener
@@ -30,7 +32,10 @@ _FILL = {
             "id, project, notification_id, position, content_id, mail_from, rcpt_to, smtputf8, "
             "message_id, status, attempts, created_at"
         ),
-        "'fin_' || i, 'default', 'ntf_' || i, 0, 'cnt', 'a@x', 'b@x', false, '<x>', 'sent', 1, 0",
+        (
+            "'fin_' || i, 'default', 'ntf_' || i, 0, 'cnt_' || i, 'a@x', 'b@x', false, '<x>', "
+            "'sent', 1, 0"
+        ),
     ),
     "outbox": (
         "id, route, lane, project, due_at, expires_at, claims, attempt, orphaned",
@@ -106,6 +111,17 @@ async def test_freeing_leases_touches_the_range_in_which_they_end(crowded: World
     with explained(engine) as plans, writing(crowded.store.database) as connection:
         assert FREE.run(connection, [("gone", crowded.now)]) == [1]
     assert len(plans) > 1
+    assert not any(map(is_scan, plans)), plans
+
+
+async def test_who_needs_a_content_is_found_by_an_index(crowded: World) -> None:
+    item = crowded.acceptance(sealed=True)
+    await crowded.accept(item)
+    sweep = Sweep(crowded.now + timedelta(days=1), crowded.now, 200)
+    with explained(crowded.store.database.engine) as plans, writing(crowded.store.database) as one:
+        erase_spent_secrets(one, [item.messages[0].id], crowded.now)
+        ERASE_BYTES.run(one, [sweep])
+    assert len([plan for plan in plans if "ix_message_content" in plan]) == 2, plans
     assert not any(map(is_scan, plans)), plans
 
 

@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.drop_index("ix_outbox_due", table_name="outbox")
     op.create_index("ix_outbox_due", "outbox", ["route", "lane", "project", "due_at"])
     op.create_index("ix_message_recipient", "message", ["rcpt_to", "id"])
+    op.create_index("ix_message_content", "message", ["content_id"])
     op.create_index(
         "ix_event_held",
         "event",
