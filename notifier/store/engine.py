@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from notifier.core.errors import Misconfigured
@@ -25,6 +25,9 @@ _BELL = 2
 
 _WAL_TRIES = 100
 _WAL_PAUSE_S = 0.05
+
+_READ_ONLY = "25006"
+"""PostgreSQL's code for a write to a server that only reads: after a failover, the old one."""
 
 _POSTGRESQL_DEFAULTS = {
     "connect_timeout": 10,
@@ -178,17 +181,33 @@ def _open_postgresql(url: URL, settings: DatabaseSettings) -> Database:
         pool_pre_ping=True,
     )
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _leave_read_only)
     return Database(engine, False, None, nullcontext, lambda _connection: None, engine.dispose)
 
 
 def is_passing(error: Exception) -> bool:
     """Whether this is about the database being busy or away, not about our statement."""
-    return isinstance(error, OperationalError) or is_lost(error)
+    broken = isinstance(error, DBAPIError) and error.connection_invalidated
+    return broken or isinstance(error, OperationalError)
 
 
 def is_lost(error: Exception) -> bool:
     """Whether the connection broke, so that nobody knows what became of the transaction."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    return (
+        isinstance(error, DBAPIError)
+        and error.connection_invalidated
+        and not _is_read_only(error.orig)
+    )
+
+
+def _is_read_only(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) == _READ_ONLY
+
+
+def _leave_read_only(context: ExceptionContext) -> None:
+    """Connect anew: whoever takes writes now is found behind the same name."""
+    if _is_read_only(context.original_exception):
+        context.is_disconnect = True
 
 
 @contextmanager

@@ -81,6 +81,18 @@ def kill_sessions(engine: Engine) -> int:
     return int(killed)
 
 
+def take_writes(engine: Engine, *, may: bool) -> None:
+    """Whether sessions made from now on may write."""
+    admin = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = off")
+        connection.exec_driver_sql(
+            f"ALTER DATABASE {engine.url.database}"
+            f" SET default_transaction_read_only = {'off' if may else 'on'}"
+        )
+    admin.dispose()
+
+
 async def test_sessions_killed_amid_writes_cost_nothing(open_here: Opener) -> None:
     world = open_here()
     posts = Posts(world)
@@ -136,6 +148,19 @@ async def test_while_the_server_is_away_writes_and_reads_are_refused_in_time(
     assert [type(one) for one in refused] == [Unavailable] * 6
     assert await world.accept(world.acceptance()) is None
     assert await world.count(message.c.id) == 2
+
+
+async def test_a_server_that_only_reads_is_left_for_one_that_writes(open_here: Opener) -> None:
+    world = open_here(writers=1)
+    engine = world.store.database.engine
+    await asyncio.to_thread(take_writes, engine, may=False)
+    await asyncio.to_thread(kill_sessions, engine)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await world.accept(world.acceptance())
+    # Sessions of before go on reading only, as those with an old primary do.
+    await asyncio.to_thread(take_writes, engine, may=True)
+    assert await world.accept(world.acceptance()) is None
 
 
 async def test_closing_ends_while_the_server_is_away(
