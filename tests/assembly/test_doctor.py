@@ -143,8 +143,14 @@ def test_a_port_is_free_or_ours_or_somebody_elses(tmp_path: Path) -> None:
     assert "free" in _port(settings(tmp_path, **http)).says
     with _answering(b'{"status":"alive"}') as port:
         assert "Notifier's own" in _port(settings(tmp_path, http={"port": port})).says
-    with _answering(b"<h1>hello</h1>") as port:
-        assert _port(settings(tmp_path, http={"port": port})).mark == "failed"
+    for stranger in (b"<h1>hello</h1>", b'["alive"]', b'{"type":"about:blank"}'):
+        with _answering(stranger) as port:
+            assert _port(settings(tmp_path, http={"port": port})).mark == "failed"
+
+
+def test_an_api_without_probes_is_known_by_how_it_says_no(tmp_path: Path) -> None:
+    with _answering(b'{"type":"urn:notifier:problem:not_found","status":404}') as port:
+        assert "Notifier's own" in _port(settings(tmp_path, http={"port": port})).says
 
 
 def _port(chosen: Settings) -> Check:

@@ -15,6 +15,7 @@ from notifier.settings import Settings
 from notifier.settings.defaults import COMPAT_PORT, HTTP_PORT, SMTP_PORT, as_seen_from_here
 
 _PATIENCE_S: Final = 2.0
+_OUR_PROBLEMS: Final = "urn:notifier:problem:"
 
 
 def of_listeners(settings: Settings) -> Iterator[Check]:
@@ -63,14 +64,18 @@ def _is_free(host: str, port: int, setting: str) -> bool:
 
 
 def _answers_as_notifier(host: str, port: int) -> bool:
+    """Where there is an ops port the API knows no `/healthz`, and says so in its own way."""
     connection = HTTPConnection(host.strip("[]"), port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/healthz")
-        return bool(json.loads(connection.getresponse().read(1000)) == {"status": "alive"})
+        found = json.loads(connection.getresponse().read(1000))
     except (OSError, HTTPException, ValueError):
         return False
     finally:
         connection.close()
+    if not isinstance(found, dict):
+        return False
+    return found == {"status": "alive"} or str(found.get("type")).startswith(_OUR_PROBLEMS)
 
 
 def _greeting(host: str, port: int) -> str:
