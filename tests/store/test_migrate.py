@@ -4,12 +4,15 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from socket import create_server
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, inspect, text
@@ -20,6 +23,7 @@ from notifier.store import migrations
 from notifier.store.engine import Database, database_url, standalone, writing
 from notifier.store.migrate import HEAD, MigrationReport, migrate, wait_until_current
 from notifier.store.schema import metadata
+from tests.support.postgres import fresh_database
 
 _START = """
 import sys
@@ -31,6 +35,19 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(migrate(DatabaseSettings(url=SecretStr(sys.argv[1])), Path()).changed)
 """
+
+
+_WAITS = text("""
+    SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'message'::regclass
+""")
+
+
+def first_schema(database: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", migrations.__path__[0])
+    with writing(database) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
 
 
 @pytest.fixture
@@ -129,6 +146,23 @@ def test_a_migration_that_fails_leaves_nothing(
     assert inspect(opened.engine).get_table_names() == []
     execute(opened, "DROP VIEW tally")
     assert migrate(empty_database, tmp_path).changed
+
+
+def test_a_release_at_work_and_a_migration_do_not_end_each_other(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    with fresh_database(postgres_url) as url:
+        settings = DatabaseSettings(url=SecretStr(url))
+        with standalone(database_url(settings, tmp_path), settings) as old:
+            first_schema(old)
+            with ThreadPoolExecutor(1) as pool, writing(old) as writer:
+                writer.execute(text("DELETE FROM message"))
+                migrating = pool.submit(migrate, settings, tmp_path)
+                while not writer.execute(_WAITS).scalar():
+                    assert not migrating.done()
+                writer.execute(text("DELETE FROM outbox"))
+                writer.commit()
+                assert migrating.result().before == "0001"
 
 
 def test_waiting_ends_when_another_has_migrated(
