@@ -27,6 +27,7 @@ from notifier.smtp.relays import Relays
 from notifier.store.doorbell import Doorbell
 from notifier.store.outbox import FREE, Claimed
 from notifier.store.store import Store
+from notifier.store.workers import LEAVE
 
 _GIVE_BACK_S: Final = 1.0
 _ASIDE_S: Final = 60.0
@@ -148,6 +149,7 @@ async def ending(desk: Desk, stop: asyncio.Event) -> None:
 async def _free_leases_of_the_dead(store: Store, desk: Desk) -> None:
     for owner in await asyncio.to_thread(store.owners.dead):
         await store.write(FREE, (owner, desk.now()))
+        await store.write(LEAVE, owner)  # what it last said of its relays is no news any more
         store.owners.bury(owner)
 
 

@@ -114,13 +114,14 @@ def _of_held(seen: Overview) -> Iterator[str]:
 def _of_relays(seen: Overview) -> Iterator[str]:
     """Trouble that no mail waits for yet, or that others make up for."""
     told: set[str] = set()
-    for worker in seen.workers:
+    alive = [worker for worker in seen.workers if worker.is_alive(seen.at)]
+    for worker in alive:
         for relay in worker.relays:
-            if relay.state == "up" or relay.name in told or not worker.is_alive(seen.at):
+            if relay.state == "up" or relay.name in told:
                 continue
             told.add(relay.name)
             ready = sum(lane.queued for lane in seen.waiting if lane.route in relay.routes)
-            if not (ready and _all_down(worker, relay.routes[0])):
+            if not (ready and all(_all_down(one, relay.routes[0]) for one in alive)):
                 sentence = relay_sentence(relay, seen.at)
                 yield f"{sentence[0].upper()}{sentence[1:]}."
 

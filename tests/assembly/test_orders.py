@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from notifier.assembly.delivery import open_delivery
 from notifier.assembly.orders import Orders
 from notifier.assembly.presence import Presence, introduced, noticing, routes_of
 from notifier.observe.facts import Fact
@@ -14,7 +15,7 @@ from notifier.settings.sections import DatabaseSettings
 from notifier.smtp.relays import Relays
 from notifier.store.engine import writing
 from notifier.store.relay_commands import RelayCommand, command_relay
-from notifier.store.workers import workers
+from notifier.store.workers import REPORT, workers
 from tests.dispatch.wing import QUICK, store_away
 from tests.support.office import Office, open_office
 from tests.support.scripted_smtp import ScriptedSmtp
@@ -137,3 +138,13 @@ async def test_the_capture_server_takes_live_mail_only_where_nothing_else_does()
         real, capture = server.target("main"), server.target("capture", captures=True)
     assert routes_of([capture]) == {"capture": ("live", "test")}
     assert routes_of([real, capture]) == {"main": ("live",), "capture": ("test",)}
+
+
+async def test_a_dead_process_has_no_say_once_another_has_started(office: Office) -> None:
+    desk = office.desk
+    dead = introduced(OWNER, "serve", office.clock)
+    desk.store.owners.announce(OWNER)
+    await desk.store.write(REPORT, dead)
+    desk.store.owners._mine.pop(OWNER).close()  # as `kill -9` does: the file stays
+    async with open_delivery(desk, ()):
+        assert await desk.store.read(workers) == []

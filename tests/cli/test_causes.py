@@ -87,6 +87,7 @@ def test_a_paused_relay_that_another_makes_up_for_is_told_of_without_blame() -> 
 def test_a_relay_that_one_process_can_reach_does_not_stop_mail() -> None:
     said = why([worker(down("auth: 535")), worker(UP, pid=8)], waiting(9))
     assert "mails wait" not in said
+    assert said.startswith("Relay main is paused")
 
 
 def test_nobody_who_delivers_is_said_first_and_names_the_last_one() -> None:
