@@ -23,7 +23,7 @@ class ClaimRequest:
     """`owner` wants what is due at `now` and has room in `room`, until `lease_until`.
 
     `turns` is the claimer's memory of whose turn it is. `only`: of these messages those that are
-    due, and no others, whoever's turn it is; without their bodies.
+    due and whose life is over, and no others, whoever's turn it is; without their bodies.
     """
 
     owner: str
@@ -134,7 +134,9 @@ def _fill(connection: Connection, wanted: ClaimRequest, basket: _Basket) -> None
 def _fill_with(
     connection: Connection, wanted: ClaimRequest, ids: Sequence[str], basket: _Basket
 ) -> None:
-    rows = pick_these(connection, ids, wanted.now)
+    due = pick_these(connection, ids, wanted.now)
+    # Some may have got a longer life since they were found. They are wanted with their bodies.
+    rows = [(lane, row) for lane, row in due if _life_ends(wanted, row) <= wanted.now]
     for lane in Lane:
         _take(connection, wanted, lane, basket, [row for its, row in rows if its is lane])
 
@@ -183,19 +185,23 @@ def _claimed(
     )
 
 
+def _life_ends(wanted: ClaimRequest, row: Picked) -> datetime:
+    total_us = wanted.turns.standstill_us
+    if row.standstill_us is None or row.standstill_us == total_us:
+        return row.expires_at
+    return row.expires_at + timedelta(microseconds=total_us - row.standstill_us)
+
+
 def _mail(
     wanted: ClaimRequest, lane: Lane, row: Picked, body: bytes | None, wanted_at: datetime | None
 ) -> Claimed:
-    expires_at, total_us = row.expires_at, wanted.turns.standstill_us
-    if row.standstill_us is not None and row.standstill_us != total_us:
-        expires_at += timedelta(microseconds=total_us - row.standstill_us)
     return Claimed(
         claim=Claim(row.id, wanted.owner, row.claims + 1),
         project=row.project,
         notification_id=row.notification_id,
         lane=lane,
         due_at=wanted.lease_until,
-        expires_at=expires_at,
+        expires_at=_life_ends(wanted, row),
         attempt=row.attempt,
         orphaned=row.orphaned + row.left_behind,
         envelope=Envelope(row.mail_from, row.rcpt_to, row.smtputf8),

@@ -3,15 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from notifier.core.message import Lane
 from notifier.core.room import Room
+from notifier.store.claiming import CLAIM, ClaimRequest
 from notifier.store.engine import writing
+from notifier.store.expiry import over
 from notifier.store.outbox import Claimed
 from notifier.store.schema import standstill
+from notifier.store.standstill import SAY_PAUSED
 from notifier.store.turns import Turns
 from tests.store.bulk import due_bulk
 from tests.store.world import MANY_BYTES, World
@@ -128,6 +132,21 @@ async def test_a_look_that_finds_nobody_shortens_no_life(world: World) -> None:
         await world.accept(replace(mail, notification=new))
         (claimed,) = await world.claim(turns=turns)
         assert claimed.expires_at == world.now + world.life
+
+
+async def test_what_got_a_longer_life_is_not_taken_as_over(world: World) -> None:
+    mail = world.acceptance()
+    await world.accept(replace(mail, notification=replace(mail.notification, default_life=True)))
+    world.now += world.life
+    ids = (await world.store.read(over, "live", world.now, 10)).ids
+    assert ids == (mail.messages[0].id,)
+    for at in (world.now, world.now + timedelta(seconds=5)):
+        await world.store.write(SAY_PAUSED, ("live", at))
+    lease, room = world.now + timedelta(seconds=30), Room(10, 10, MANY_BYTES)
+    request = ClaimRequest("one", "live", room, world.now, lease, only=ids)
+    assert not (await world.store.write(CLAIM, request)).mails
+    later = replace(request, now=world.now + timedelta(seconds=5))
+    assert len((await world.store.write(CLAIM, later)).mails) == 1
 
 
 async def test_a_recent_look_is_used_again(world: World) -> None:
