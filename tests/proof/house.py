@@ -6,7 +6,7 @@ earlier mail without being seen.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -50,6 +50,7 @@ class House:
         self._tasks: list[asyncio.Task[Any]] = []
         self._numbers = count(1)
         self._trapdoor = folder / "failpoint"
+        self._point = ""
 
     # What callers do; each goes on until it is answered, also across a death
 
@@ -95,20 +96,21 @@ class House:
         if not self.process.is_running:
             await self.process.start()
 
-    async def restart(self, **extra: object) -> None:
+    async def restart(self, between: Callable[[], None] = lambda: None, **extra: object) -> None:
         """Stop it in peace, then begin anew with other settings; not waited for.
 
-        A point that is set holds for the new process only.
+        A point that is set holds for the new process only. `between` is done while none runs.
         """
-        point = self._trapdoor.read_text()
-        self._trapdoor.unlink()
+        self._trapdoor.unlink(missing_ok=True)
         if self.process.is_running:
             assert await self.process.terminate() == 0, self.process.words()
-        self.set_point(point)
+        await asyncio.to_thread(between)
+        self.set_point(self._point)
         await self.process.begin(**extra)
 
     def set_point(self, point: str) -> None:
         """It is to die when it next passes this point."""
+        self._point = point
         self._trapdoor.with_suffix(".reached").unlink(missing_ok=True)
         self._trapdoor.write_text(point)
 
