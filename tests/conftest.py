@@ -14,6 +14,12 @@ from notifier.store.migrate import migrate
 from tests.support.postgres import fresh_database, postgres_server
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests run in several processes at once; files that were named run in this one."""
+    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return (os.cpu_count() or 1) + 1 if everything else 0
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_the_user() -> None:
     """What the user set for his own Notifier must not reach the ones under test."""
