@@ -1,18 +1,29 @@
 """Every setting with its default. Environment names are `NOTIFIER_<SECTION>__<NAME>`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 KIB = 1024
 MIB = 1024 * KIB
+LONGEST_S: Final = 100 * 365 * 86400
+"""A hundred years: for ever, and yet a time that the calendar can be asked for."""
 
 
 class Section(BaseModel):
     """A frozen group of settings; unknown names are errors, and errors never echo the input."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _is_a_length_of_time(cls, value: Any, about: ValidationInfo) -> Any:
+        if str(about.field_name).endswith("_s") and value is not None and value > LONGEST_S:
+            raise ValueError(f"should be at most {LONGEST_S} (a hundred years)")
+        return value
 
 
 class HttpSettings(Section):
@@ -185,7 +196,10 @@ class DispatchSettings(Section):
     """The delivery wing."""
 
     seats: int = Field(
-        200, ge=1, le=1000, description="most mails under way at once; fewer while relays are slow"
+        200,
+        ge=1,
+        le=1000,
+        description="most mails under way at once, live and test apart; fewer while relays are slow",
     )
     urgent_seats: int = Field(
         5, ge=0, description="of the seats, so many are taken by urgent mail only"
