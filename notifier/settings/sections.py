@@ -199,7 +199,8 @@ class DispatchSettings(Section):
         200,
         ge=1,
         le=1000,
-        description="most mails under way at once, live and test apart; fewer while relays are slow",
+        description="most mails under way at once, for live and test mail each; fewer while relays"
+        " are slow",
     )
     urgent_seats: int = Field(
         5, ge=0, description="of the seats, so many are taken by urgent mail only"
