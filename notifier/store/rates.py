@@ -52,7 +52,7 @@ def _take_one(connection: Connection, item: Slice) -> datetime:
     return EPOCH + (int(connection.execute(_TAKE, values).scalar_one()) - length) * _MICROSECOND
 
 
-TAKE_SLICE: Write[Slice, datetime] = Write("take_slice", 60, _take, key=lambda item: item.name)
+TAKE_SLICE: Write[Slice, datetime] = Write("take_slice", 62, _take, key=lambda item: item.name)
 """From when on the slice may be spent: it begins where the one before it ends, whoever took that,
 and never before now. So no two overlap, and what nobody took in time is lost: a pause saves
 nothing up.

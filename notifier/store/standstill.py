@@ -24,7 +24,7 @@ def _say(connection: Connection, items: Sequence[tuple[Route, datetime]]) -> Seq
 
 
 SAY_PAUSED: Write[tuple[Route, datetime], None] = Write(
-    "say_paused", 50, _say, key=lambda item: item[0]
+    "say_paused", 55, _say, key=lambda item: item[0]
 )
 """Every relay of this route is paused now. Said every few seconds by any number of processes."""
 
