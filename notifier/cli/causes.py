@@ -74,11 +74,18 @@ def relay_sentence(relay: RelaySeen, now: datetime) -> str:
             f" ({fault.own_words}); {fault.way_out} and start again, or have it mended there and"
             f" then {resume}"
         )
-    again = f" at {moment(relay.next_probe_at, now)}" if relay.next_probe_at else " soon"
     return (
         f"relay {relay.name} rests since {since} because {fault.because} ({fault.own_words});"
-        f" it is tried again{again}, and nobody has to act unless it stays so"
+        f" it is tried again {next_probe(relay, now) or 'soon'}, and nobody has to act unless it"
+        " stays so"
     )
+
+
+def next_probe(relay: RelaySeen, now: datetime) -> str:
+    """`at 09:30:30`; `soon` where what was last heard of it is over; empty: it is not tried."""
+    if relay.next_probe_at is None:
+        return ""
+    return f"at {moment(relay.next_probe_at, now)}" if relay.next_probe_at > now else "soon"
 
 
 def causes(seen: Overview) -> Sequence[str]:

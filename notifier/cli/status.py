@@ -7,7 +7,7 @@ from typing import Any, Final
 import typer
 
 from notifier.assembly.operator import open_operator
-from notifier.cli.causes import causes
+from notifier.cli.causes import causes, next_probe
 from notifier.cli.phrases import count, long_moment, moment, span, time_text
 from notifier.cli.settings import AsJson, Dev, load_here
 from notifier.cli.terminal import (
@@ -132,9 +132,8 @@ def _counts(counts: Mapping[Status, int]) -> str:
 
 
 def _next_probe(relay: RelaySeen, now: datetime) -> str:
-    if relay.next_probe_at is None:
-        return ""
-    return f" (tried again at {moment(relay.next_probe_at, now)})"
+    again = next_probe(relay, now)
+    return f" (tried again {again})" if again else ""
 
 
 def _relays(seen: Overview) -> Iterator[tuple[Worker, RelaySeen]]:

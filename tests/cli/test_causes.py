@@ -70,6 +70,8 @@ def test_a_resting_relay_needs_nobody() -> None:
     said = why([worker(relay)], waiting(1))
     assert "1 mail waits: relay main rests since 07:30:00" in said
     assert "tried again at 09:30:30, and nobody has to act unless it stays so" in said
+    late = replace(relay, next_probe_at=NOW - timedelta(seconds=1))
+    assert "tried again soon, and nobody" in why([worker(late)], waiting(1))
 
 
 def test_an_operators_pause_says_so_and_how_it_ends() -> None:
