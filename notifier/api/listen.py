@@ -52,7 +52,8 @@ def _resolve(host: str, port: int, setting: str) -> tuple[socket.AddressFamily, 
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError:
         raise Misconfigured(
-            f"The address to listen on for {setting} cannot be resolved: {host!r}."
+            f"The address to listen on for {setting} cannot be resolved: {host!r}. Set"
+            f" {_host_of(setting)} to an address of this machine."
         ) from None
     # `localhost` may be listed as ::1 first; callers print and open 127.0.0.1.
     family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
@@ -100,4 +101,11 @@ def _cannot_listen(error: OSError, address: str, port: int, setting: str) -> Mis
         why = "this machine does not have that address"
     else:
         why = error.strerror or "unknown reason"
-    return Misconfigured(f"Cannot listen on {address} port {port}: {why}; see {setting}.")
+    return Misconfigured(
+        f"Cannot listen on {address} port {port}: {why}; see {_host_of(setting)} and {setting}."
+    )
+
+
+def _host_of(setting: str) -> str:
+    """The setting of the address; the API and the compatible inbox share one."""
+    return setting.removesuffix("PORT").replace("MAILBOX__COMPAT_", "HTTP__") + "HOST"

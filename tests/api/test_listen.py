@@ -71,6 +71,15 @@ def test_a_host_that_cannot_be_had_is_misconfigured(host: str, says: str) -> Non
     assert not isinstance(caught.value, PortBusy)
 
 
+@pytest.mark.parametrize(
+    ("port", "host"),
+    [("OPS__PORT", "OPS__HOST"), ("MAILBOX__COMPAT_PORT", "HTTP__HOST")],
+)
+def test_a_host_that_cannot_be_had_is_named_by_its_own_setting(port: str, host: str) -> None:
+    with pytest.raises(Misconfigured, match=f"NOTIFIER_{host}"):
+        bind("192.0.2.1", 0, fixed=True, setting=f"NOTIFIER_{port}")
+
+
 def test_localhost_means_ipv4_first() -> None:
     with bind("localhost", 0, fixed=True, setting=SETTING) as sock:
         assert sock.getsockname()[0] == "127.0.0.1"
