@@ -25,6 +25,7 @@ from notifier.assembly.first_steps import first_steps, mailbox_steps
 from notifier.assembly.garbage import spare_what_stays
 from notifier.assembly.instruments import Instruments, instruments
 from notifier.assembly.keys import declared_keys, migrates_itself
+from notifier.assembly.last_resort import LastResort, last_resort
 from notifier.assembly.listening import Listening, listening, log_listeners
 from notifier.assembly.sample import sample_key, send_sample
 from notifier.compose.catalogue import Catalogue
@@ -87,8 +88,12 @@ def run(role: Role, settings: Settings, *, dispatch: bool = True) -> int:
             _prepare_schema(settings, told.observe)
         new_id = IdSource(_now, os.urandom)
         ground = Ground(role, settings, sockets, new_id, told, asyncio.Event(), dispatch)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_live(ground))
+        grace_s = max(settings.http.grace_s, settings.dispatch.grace_s)
+        with (
+            last_resort(grace_s, told.observe) as resort,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(_live(ground, resort))
 
 
 def migrate(settings: Settings) -> MigrationReport:
@@ -117,10 +122,10 @@ def _prepare_schema(settings: Settings, observe: Observer) -> None:
         observe(SchemaMigrated(report.before, report.after))
 
 
-async def _live(ground: Ground) -> int:
+async def _live(ground: Ground, resort: LastResort) -> int:
     with stop_on_signals(ground.stop):
         async with AsyncExitStack() as stack:
-            work = await _open(stack, ground)
+            work = [*await _open(stack, ground), resort.watch(ground.stop)]
             spare_what_stays()
             async with asyncio.TaskGroup() as group:
                 for one in work:

@@ -332,3 +332,13 @@ class WorkHung(Fact):
 
     job: str
     after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopForced(Fact):
+    """The process hung when it was told to stop, and ended itself `after_s` seconds later."""
+
+    event: ClassVar[str] = "process.stop_forced"
+    level: ClassVar[Level] = "error"
+
+    after_s: float

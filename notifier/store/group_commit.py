@@ -168,7 +168,7 @@ class _Writer:
             self.close()
             try:
                 self._connection = self._database.engine.connect()
-            except DBAPIError:
+            except (DBAPIError, OSError):
                 if self._queue.closing:
                     return None
                 self.pause()

@@ -59,8 +59,11 @@ def _erase_bytes(connection: Connection, sweep: Sweep) -> int:
         .limit(sweep.most)
         .with_for_update(skip_locked=True)
     )
-    erased = update(content).where(content.c.id.in_(due)).values(body=None, erased_at=sweep.at)
-    return connection.execute(erased).rowcount
+    ids = connection.execute(due).scalars().all()
+    # Asked again once they are locked: an operator may have put a message back meanwhile.
+    needed = exists().where(message.c.content_id == content.c.id, message.c.final_at.is_(None))
+    erased = update(content).where(content.c.id.in_(ids), ~needed)
+    return connection.execute(erased.values(body=None, erased_at=sweep.at)).rowcount
 
 
 def _forget_notifications(connection: Connection, sweep: Sweep) -> int:
@@ -75,7 +78,7 @@ def _forget_notifications(connection: Connection, sweep: Sweep) -> int:
         .limit(sweep.most)
         .with_for_update(skip_locked=True)
     )
-    ids = list(due.scalars())
+    ids = _still_over(connection, due.scalars().all())
     gone = connection.execute(
         select(message.c.project, message.c.status, message.c.content_id).where(
             message.c.notification_id.in_(ids)
@@ -90,6 +93,14 @@ def _forget_notifications(connection: Connection, sweep: Sweep) -> int:
     ):
         connection.execute(delete(table).where(column.in_(ids)))
     return len(ids)
+
+
+def _still_over(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Without those of which an operator put a message back between the look and the lock."""
+    begun = select(message.c.notification_id).where(
+        message.c.notification_id.in_(ids), message.c.final_at.is_(None)
+    )
+    return sorted({*ids} - {*connection.execute(begun).scalars()})
 
 
 def _count(connection: Connection, gone: Counter[tuple[str, str]]) -> None:

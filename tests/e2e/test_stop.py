@@ -1,6 +1,7 @@
 """SIGTERM: no new claim, what is under way finished or released, exit 0 in the grace and 2 s."""
 
 import asyncio
+import fcntl
 import json
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 GRACE_S = 4
 SLOW_DOT_S = 3
 BEYOND_S = 2
+LAST_RESORT_S = 3
 
 
 @pytest.fixture
@@ -75,6 +77,19 @@ async def test_a_mail_at_a_slow_dot_is_finished_and_recorded(
         assert (await service.read(told))["status"] == "sent"
         assert not await is_flagged(service, told)
     assert [mail.rcpt_to for mail in relay.accepted] == ["ann@example.org"]
+
+
+async def test_a_database_that_hangs_holds_up_a_stop_for_seconds_only(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with one(tmp_path, "serve", **settings) as service:
+        with (tmp_path / "notifier.db.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # as a frozen process on the same file would
+            began = stop(service)
+            async with asyncio.timeout(GRACE_S + LAST_RESORT_S + 5):
+                assert await service.process.wait() == 1
+            assert time.monotonic() - began < GRACE_S + LAST_RESORT_S + 2
+        assert "process.stop_forced" in service.log
 
 
 async def test_no_mail_is_claimed_after_the_signal(
