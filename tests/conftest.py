@@ -13,11 +13,25 @@ from notifier.settings.sections import DatabaseSettings
 from notifier.store.migrate import migrate
 from tests.support.postgres import fresh_database, postgres_server
 
+WAITING = ("proof", "e2e", "overload", "model", "browser", "deploy")
+"""Folders whose tests take long, mostly in waiting for processes."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no process is left with it at the end."""
+    tests = config.rootpath / "tests"
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return WAITING.index(folder) if folder in WAITING else len(WAITING)
+
+    items.sort(key=place)
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """All tests run in several processes at once; files that were named run in this one."""
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return (os.cpu_count() or 1) + 1 if everything else 0
+    return os.cpu_count() or 1 if everything else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

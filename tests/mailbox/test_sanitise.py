@@ -146,9 +146,9 @@ def test_relative_addresses_never_reach_our_own_pages() -> None:
     ids=lambda html: html[:8],
 )
 def test_crafted_input_takes_linear_time(html: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     shown(html)
-    assert time.perf_counter() - began < 4
+    assert time.thread_time() - began < 4
 
 
 def test_depth_is_capped_but_unclosed_paragraphs_are_no_depth() -> None:
