@@ -45,9 +45,9 @@ def test_addresses_in_a_text_are_masked_and_nothing_else(text: str, shown: str) 
 
 
 def test_masking_a_long_word_takes_no_longer_by_the_letter() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     masked_text("a" * 100_000 + " @")
-    assert time.perf_counter() - began < 2, "tried anew from every letter, it takes a minute"
+    assert time.thread_time() - began < 2, "tried anew from every letter, it takes a minute"
 
 
 def filled(kind: type[Fact]) -> Fact:
