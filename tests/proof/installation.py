@@ -1,6 +1,8 @@
 """Several processes on one database with a relay and the books: what single crash cases use."""
 
 import asyncio
+import fcntl
+import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from notifier.settings.sections import DatabaseSettings
+from notifier.store.engine import database_url
 from tests.e2e.process import run
 from tests.proof.books import Audit, Books, Ledger, Post, audit
 from tests.proof.clients import Callers
@@ -20,18 +23,27 @@ DRAIN_S = 60.0
 
 @dataclass
 class Installation:
-    """The processes are not started."""
+    """The processes are not started. `lock`: the file that writers on SQLite hold in turn."""
 
     sink: Sink
     books: Books
     ledger: Ledger
     fleet: Fleet
     callers: Callers
+    lock: Path | None = None
 
     @property
     def processes(self) -> list[Instance]:
         """In the order of the roles."""
         return self.fleet.instances
+
+    async def freeze(self, process: Instance) -> None:
+        """Stop it where it stands, but not within a commit: on one file that would stop all."""
+        process.strike(signal.SIGSTOP)
+        while self.lock is not None and is_held(self.lock):
+            process.strike(signal.SIGCONT)
+            await asyncio.sleep(0.01)
+            process.strike(signal.SIGSTOP)
 
     async def post(self, *recipients: str, door: int = 0) -> Post:
         """One post, acknowledged."""
@@ -72,4 +84,16 @@ async def installation(
         places = [Instance(folder, role, settings) for role in roles]
         running = await stack.enter_async_context(fleet(places))
         callers = Callers(running, ledger, sink, Random(1))
-        yield Installation(sink, books, ledger, running, callers)
+        url = database_url(database, folder)
+        lock = Path(f"{url.database}.lock") if url.get_backend_name() == "sqlite" else None
+        yield Installation(sink, books, ledger, running, callers, lock)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether some process is within a commit."""
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,7 +1,6 @@
 """The crash cases of the promise that need more than one point of death."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +67,7 @@ async def test_the_mail_of_a_worker_that_hangs_is_sent_by_another(
         site.sink.manners = lambda step, _session: Wait(never) if step is Step.DATA else None
         await site.post("ann@example.org")
         await site.sink.until(lambda: site.sink.told[Step.DATA] > 0)
-        hanging.strike(signal.SIGSTOP)
+        await site.freeze(hanging)
         site.sink.manners = lambda _step, _session: None
         await other.start()
         found = await site.drained()

@@ -49,7 +49,7 @@ async def frozen_with_a_mail(site: Installation, held: Held) -> None:
     site.sink.manners = held
     await site.post(ANN)
     await site.sink.until(lambda: held.session is not None)
-    site.processes[0].strike(signal.SIGSTOP)
+    await site.freeze(site.processes[0])
     before = len(site.sink.taken_by(ANN))
     await site.processes[1].start()
     await site.sink.until(lambda: len(site.sink.taken_by(ANN)) > before)

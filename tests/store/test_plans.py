@@ -121,7 +121,7 @@ async def test_who_needs_a_content_is_found_by_an_index(crowded: World) -> None:
     with explained(crowded.store.database.engine) as plans, writing(crowded.store.database) as one:
         erase_spent_secrets(one, [item.messages[0].id], crowded.now)
         ERASE_BYTES.run(one, [sweep])
-    assert len([plan for plan in plans if "ix_message_content" in plan]) == 2, plans
+    assert len([plan for plan in plans if "ix_message_content" in plan]) >= 2, plans
     assert not any(map(is_scan, plans)), plans
 
 
