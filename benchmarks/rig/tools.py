@@ -1,5 +1,6 @@
 """Where the peers come from: their own pinned sets, installed below `.cache/` and nowhere else."""
 
+import base64
 import hashlib
 import json
 import os
@@ -80,22 +81,37 @@ def node_folder() -> Path:
             raise Failed(f"no {tool} here")
     folder = CACHE / "node"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (PEERS / "package-lock.json").read_text()
+    pins = (PEERS / "package.json").read_text()
     stamp = folder / "installed"
-    if stamp.exists() and stamp.read_text() == lock:
+    if stamp.exists() and stamp.read_text() == pins:
         return folder
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(PEERS / name, folder / name)
-    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    _demand([*install, f"--cache={CACHE / 'npm'}"], folder, "the Node peers cannot be installed")
-    stamp.write_text(lock)
+    cache = f"--cache={CACHE / 'npm'}"
+    for name, version in node_pins().items():
+        packed = folder / f"{name}-{version}.tgz"
+        _demand(["npm", "pack", f"{name}@{version}", cache], folder, f"{name} cannot be had")
+        if _integrity(packed) != json.loads(pins)["integrity"][name]:
+            raise Failed(f"{packed.name} is not the package that is pinned")
+        install = ["npm", "install", "--no-package-lock", "--no-save", "--offline"]
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", cache]
+        _demand([*install, *options, str(packed)], folder, f"{name} cannot be installed")
+    stamp.write_text(pins)
     return folder
+
+
+def node_pins() -> dict[str, str]:
+    """Names and versions of the Node peers as pinned. None of them needs another package."""
+    pins: dict[str, str] = json.loads((PEERS / "package.json").read_text())["dependencies"]
+    return pins
 
 
 def node_version(package: str) -> str:
     """The pinned version of a Node peer."""
-    lock = json.loads((PEERS / "package-lock.json").read_text())
-    return str(lock["packages"][f"node_modules/{package}"]["version"])
+    return node_pins()[package]
+
+
+def _integrity(file: Path) -> str:
+    """A file's hash as npm writes it."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode()
 
 
 def _demand(command: Sequence[str], folder: Path, sentence: str) -> None:

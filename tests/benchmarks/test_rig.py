@@ -156,8 +156,9 @@ def test_every_python_peer_is_pinned_by_hash() -> None:
 
 
 def test_the_node_peers_are_pinned_by_hash_and_without_addresses() -> None:
-    lock = json.loads((PEERS / "package-lock.json").read_text())
-    packages = [one for name, one in lock["packages"].items() if name]
-    assert packages
-    assert all(one["integrity"].startswith("sha512-") for one in packages)
-    assert not any("resolved" in one for one in packages)
+    pins = json.loads((PEERS / "package.json").read_text())
+    assert pins["dependencies"]
+    assert pins["dependencies"].keys() == pins["integrity"].keys()
+    assert all(version[0].isdigit() for version in pins["dependencies"].values())
+    assert all(one.startswith("sha512-") for one in pins["integrity"].values())
+    assert not (PEERS / "package-lock.json").exists()
