@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.api.problems import internal_problem
 from notifier.api.wire import method
-from notifier.observe.facts import Fact, Observer, ProbeServed, RequestCrashed, RequestServed
+from notifier.observe.door_facts import ProbeServed, RequestCrashed, RequestServed
+from notifier.observe.facts import Fact, Observer
 
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 CLIENT_GONE: Final = 499

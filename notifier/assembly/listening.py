@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from notifier.api.listen import PortBusy, bind, bound_port
-from notifier.observe.facts import ListenerStarted, Observer
+from notifier.observe.door_facts import ListenerStarted
+from notifier.observe.facts import Observer
 from notifier.settings import Settings
 from notifier.settings.defaults import COMPAT_PORT, HTTP_PORT, SMTP_PORT
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from notifier.mailbox.store import Store
-from notifier.observe.facts import CaptureRefused, Observer
+from notifier.observe.door_facts import CaptureRefused
+from notifier.observe.facts import Observer
 from notifier.settings.sections import MailboxSettings
 
 END_OF_DATA = b"\r\n.\r\n"

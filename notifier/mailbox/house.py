@@ -17,7 +17,8 @@ from notifier.mailbox.pages import create_pages
 from notifier.mailbox.records import Limits
 from notifier.mailbox.server import CaptureServer
 from notifier.mailbox.store import Source, Store
-from notifier.observe.facts import CaptureRefused, MailboxPruned, Observer
+from notifier.observe.door_facts import CaptureRefused, MailboxPruned
+from notifier.observe.facts import Observer
 from notifier.settings.sections import MailboxSettings
 
 DEFAULT_SMTP_PORT = 1025

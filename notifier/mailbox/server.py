@@ -17,7 +17,8 @@ from notifier.core.errors import Unavailable
 from notifier.mailbox.body import BodyReader, Gate
 from notifier.mailbox.records import Arrival, SessionInfo
 from notifier.mailbox.store import Store
-from notifier.observe.facts import CaptureRefused, MailCaptured, Observer
+from notifier.observe.door_facts import CaptureRefused, MailCaptured
+from notifier.observe.facts import Observer
 from notifier.settings.sections import MailboxSettings
 
 HOSTNAME = "localhost"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from notifier.core.ids import made_at_s
 from notifier.core.message import FINAL, Lane, Status
 from notifier.core.verdict import Action
-from notifier.observe import facts, series
+from notifier.observe import door_facts, facts, series
 from notifier.observe.facts import Fact
 from notifier.observe.numbers import Counter, Histogram, Labels, Spread
 from notifier.observe.series import Series
@@ -96,18 +96,18 @@ class Metrics:
             facts.MessageStepped: self._stepped(),
             facts.RelayPassedOver: self._tried(),
             facts.MessageAlarmed: self._alarmed(),
-            facts.RequestServed: self._served(),
-            facts.ProbeServed: None,
+            door_facts.RequestServed: self._served(),
+            door_facts.ProbeServed: None,
             facts.GroupCommitted: self._committed(),
             facts.ClaimLost: self._many(series.AMBIGUOUS, lambda _: (CLAIM_LOST,)),
             facts.LeaseLost: self._once(series.LEASES_LOST),
             facts.ContentUnreadable: self._once(series.UNREADABLE),
             facts.WorkAbandoned: self._once(series.ABANDONED),
             facts.StoreAway: self._once(series.STORE_AWAY),
-            facts.RequestCrashed: self._once(series.CRASHES),
-            facts.MailCaptured: self._once(series.CAPTURED),
-            facts.CaptureRefused: self._once(series.CAPTURE_REFUSED),
-            facts.MailboxPruned: self._many(series.PRUNED, lambda _: ()),
+            door_facts.RequestCrashed: self._once(series.CRASHES),
+            door_facts.MailCaptured: self._once(series.CAPTURED),
+            door_facts.CaptureRefused: self._once(series.CAPTURE_REFUSED),
+            door_facts.MailboxPruned: self._many(series.PRUNED, lambda _: ()),
             facts.Forgotten: self._many(series.FORGOTTEN, lambda fact: (fact.rule,)),
             facts.RegistrationChanged: self._by(series.REGISTRATIONS, lambda fact: (fact.step,)),
             facts.RelayUp: self._relay("up"),
@@ -141,7 +141,7 @@ class Metrics:
     def _served(self) -> Taker:
         add = self._histograms[series.REQUEST_S].add
 
-        def take(fact: facts.RequestServed) -> None:
+        def take(fact: door_facts.RequestServed) -> None:
             add((fact.route, str(fact.status)), fact.ms / 1000)
 
         return take

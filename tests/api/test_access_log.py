@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.observe.facts import ProbeServed, RequestServed
+from notifier.observe.door_facts import ProbeServed, RequestServed
 from tests.api.door import BEARER, JSON, dev, production
 
 pytestmark = pytest.mark.anyio

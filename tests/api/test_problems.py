@@ -8,7 +8,7 @@ from notifier.api.app import routes_app
 from notifier.api.problems import STATUS, problem_responses, status_of
 from notifier.core import errors
 from notifier.core.errors import NotifierError
-from notifier.observe.facts import RequestCrashed, RequestServed
+from notifier.observe.door_facts import RequestCrashed, RequestServed
 from tests.api.door import JSON, assert_problem, dev, form_router
 
 

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from notifier.core.errors import Unavailable
-from notifier.observe.facts import CaptureRefused, MailCaptured
+from notifier.observe.door_facts import CaptureRefused, MailCaptured
 from tests.mailbox.boxes import Mailbox, OpenMailbox
 
 pytestmark = pytest.mark.anyio

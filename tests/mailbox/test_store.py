@@ -14,7 +14,7 @@ import pytest
 from notifier.core.errors import Invalid, Misconfigured, NotFound, Unavailable
 from notifier.mailbox.records import Arrival, SessionInfo
 from notifier.mailbox.search import parse_query
-from notifier.observe.facts import MailboxPruned
+from notifier.observe.door_facts import MailboxPruned
 from tests.mailbox.boxes import Mailbox, OpenMailbox, opener
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,6 @@ import pytest
 from tests.meta.sources import CODE, Function, Source, sources, texts
 
 TABLES = {
-    "notifier/observe/facts.py": "everything that can happen, one line a field",
     "notifier/settings/sections.py": "every setting, one line each",
     "notifier/store/schema.py": "every table, one line a column",
     "notifier/store/migrations/versions/v0001_first_schema.py": "the same, frozen once released",

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from notifier.core.verdict import Action
-from notifier.observe import facts, series
+from notifier.observe import door_facts, facts, series
 from notifier.observe.exposition import Page, page
 from notifier.observe.facts import Fact, MessageAlarmed, MessageStepped
 from notifier.observe.metrics import Metrics
@@ -122,9 +122,9 @@ FACTS: list[tuple[Fact, Samples]] = [
             "notifier_errors_total{event=message.unreadable}": 1,
         },
     ),
-    (facts.MailCaptured("cap_1", 1, 10), {"notifier_mailbox_captured_total": 1}),
-    (facts.CaptureRefused("size", "x"), {"notifier_mailbox_refused_total": 1}),
-    (facts.MailboxPruned(4), {"notifier_mailbox_pruned_total": 4}),
+    (door_facts.MailCaptured("cap_1", 1, 10), {"notifier_mailbox_captured_total": 1}),
+    (door_facts.CaptureRefused("size", "x"), {"notifier_mailbox_refused_total": 1}),
+    (door_facts.MailboxPruned(4), {"notifier_mailbox_pruned_total": 4}),
     (facts.Forgotten("bytes", 7), {"notifier_retention_forgotten_total{rule=bytes}": 7}),
     (
         facts.RegistrationChanged("reg_1", "default", "confirmed"),
@@ -151,11 +151,11 @@ FACTS: list[tuple[Fact, Samples]] = [
         {"notifier_work_abandoned_total": 1, "notifier_errors_total{event=work.abandoned}": 1},
     ),
     (
-        facts.RequestCrashed("GET", "/x", "KeyError", ""),
+        door_facts.RequestCrashed("GET", "/x", "KeyError", ""),
         {"notifier_http_crashes_total": 1, "notifier_errors_total{event=http.crashed}": 1},
     ),
-    (facts.ProbeServed("GET", "/readyz", 200, 1.0, None, None, None), {}),
-    (facts.ListenerStarted("ops", "127.0.0.1", 9000), {}),
+    (door_facts.ProbeServed("GET", "/readyz", 200, 1.0, None, None, None), {}),
+    (door_facts.ListenerStarted("ops", "127.0.0.1", 9000), {}),
 ]
 
 
@@ -190,7 +190,9 @@ def test_a_refusal_by_policy_is_an_error_an_alert_and_a_step() -> None:
 
 
 def test_a_request_is_known_by_its_route_s_template_and_status() -> None:
-    served = facts.RequestServed("POST", "/v1/notifications", 202, 4.0, "default", "key_1", None)
+    served = door_facts.RequestServed(
+        "POST", "/v1/notifications", 202, 4.0, "default", "key_1", None
+    )
     found = moved(served)
     labels = "route=/v1/notifications,status=202"
     assert found[f"notifier_http_request_seconds_sum{{{labels}}}"] == 0.004
@@ -288,7 +290,7 @@ def test_no_label_can_name_a_mail_or_a_person() -> None:
 
 ERRORS = [
     kind
-    for kind in vars(facts).values()
+    for kind in (vars(facts) | vars(door_facts)).values()
     if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
     if kind.level == "error"
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from notifier.observe import facts
+from notifier.observe import door_facts, facts
 from notifier.observe.facts import Fact, masked_text
 from notifier.observe.logs import configure
 from notifier.settings.sections import LogSettings
@@ -18,7 +18,7 @@ ADDRESS = "zebrafink@example.org"
 
 FACTS = [
     kind
-    for kind in vars(facts).values()
+    for kind in (vars(facts) | vars(door_facts)).values()
     if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
 ]
 
